@@ -99,7 +99,7 @@ fn table(backups: &[Backup], now: Timestamp) -> String {
             table::time(backup.name.time),
             backup.name.kind.clone(),
             backup.name.name.clone(),
-            seal.and_then(|seal| seal.app.clone()).unwrap_or_default(),
+            backup.app.clone().unwrap_or_default(),
             table::size(backup.bytes),
             seal.map(|seal| table::size(seal.content_bytes))
                 .unwrap_or_default(),

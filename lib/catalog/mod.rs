@@ -36,6 +36,10 @@ pub struct Catalog {
 pub struct Backup {
     /// Its name, taken apart.
     pub name: BackupName,
+    /// The application it belongs to, as its seal says. One whose seal can't be read belongs with the others
+    /// of its name, if they all are of one application: in a row of its own it would be the newest and the
+    /// best, and nobody who asks for that application would hear of it.
+    pub app: Option<String>,
     /// Where its body is, or should be.
     pub path: PathBuf,
     /// How it stands.
@@ -188,6 +192,7 @@ impl Catalog {
             }
         }
         backups.sort_by_key(|backup| backup.name.time);
+        adopt(&mut backups);
         Ok(Self {
             backups,
             unfinished: store.interrupted()?,
@@ -195,27 +200,30 @@ impl Catalog {
     }
 }
 
+/// Gives those whose seal can't be read to the application that has all others of their name.
+fn adopt(backups: &mut [Backup]) {
+    let mut owners: HashMap<String, BTreeSet<Option<String>>> = HashMap::new();
+    for backup in backups.iter().filter(|backup| backup.seal.is_some()) {
+        let owners = owners.entry(backup.name.source()).or_default();
+        owners.insert(backup.app.clone());
+    }
+    let orphans = backups.iter_mut();
+    for orphan in orphans.filter(|backup| matches!(backup.state, State::SealUnreadable(_))) {
+        let owners = owners.get(&orphan.name.source());
+        if let Some(sole) = owners.filter(|owners| owners.len() == 1) {
+            orphan.app = sole.first().cloned().flatten();
+        }
+    }
+}
+
 /// The sealed backups by whose they are, in the order in which they come, and then those without a seal.
-/// One whose seal can't be read belongs with the others of its name, if they all are of one application:
-/// in a row of its own it would be the newest and the best.
 pub fn by_source(backups: Vec<Backup>) -> (BTreeMap<Source, Vec<Backup>>, Vec<Backup>) {
     let (unsealed, sealed): (Vec<_>, Vec<_>) = backups
         .into_iter()
         .partition(|backup| backup.state == State::Unsealed);
-    let mut owners: HashMap<String, BTreeSet<Source>> = HashMap::new();
-    for backup in sealed.iter().filter(|backup| backup.seal.is_some()) {
-        let owners = owners.entry(backup.name.source()).or_default();
-        owners.insert(backup.source());
-    }
     let mut groups: BTreeMap<Source, Vec<Backup>> = BTreeMap::new();
     for backup in sealed {
-        let owner = owners.get(&backup.name.source());
-        let sole = owner.filter(|owners| backup.seal.is_none() && owners.len() == 1);
-        let source = sole.and_then(|owners| owners.first().cloned());
-        groups
-            .entry(source.unwrap_or_else(|| backup.source()))
-            .or_default()
-            .push(backup);
+        groups.entry(backup.source()).or_default().push(backup);
     }
     (groups, unsealed)
 }
@@ -279,10 +287,12 @@ impl Backup {
                 Some(_) => State::Damaged,
             },
         };
+        let seal = seal.ok().flatten();
         Some(Self {
             path,
             state,
-            seal: seal.ok().flatten(),
+            app: seal.as_ref().and_then(|seal| seal.app.clone()),
+            seal,
             bytes: body.map_or(0, |body| body.len()),
             proof,
             pin: beside.pin.then(|| Pin::read(store, &name)),
@@ -290,10 +300,10 @@ impl Backup {
         })
     }
 
-    /// Whose backup it is. Without a seal the application is not known.
+    /// Whose backup it is.
     pub fn source(&self) -> Source {
         Source {
-            app: self.seal.as_ref().and_then(|seal| seal.app.clone()),
+            app: self.app.clone(),
             kind: self.name.kind.clone(),
             name: self.name.name.clone(),
         }
@@ -388,7 +398,7 @@ impl Serialize for Backup {
             path: &self.path,
             kind: &self.name.kind,
             name: &self.name.name,
-            app: seal.and_then(|seal| seal.app.as_deref()),
+            app: self.app.as_deref(),
             time: self.name.time,
             finished: seal.map(|seal| seal.finished),
             state: self.state.word(),

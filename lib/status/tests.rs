@@ -39,6 +39,7 @@ fn backup(kind: &str, name: &str, old: SignedDuration, bytes: u64) -> Backup {
     };
     Backup {
         path: PathBuf::from("/store").join(name.to_string()),
+        app: Some("shop".to_owned()),
         state: State::Verified,
         seal: Some(Seal {
             app: Some("shop".to_owned()),

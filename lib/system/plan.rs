@@ -191,7 +191,7 @@ impl Looked {
             .filter(|backup| match &wanted.files {
                 Some(files) => files.contains(&backup.path),
                 None => {
-                    backup.seal.as_ref().and_then(|seal| seal.app.as_deref()) == Some(app)
+                    backup.app.as_deref() == Some(app)
                         && wanted.at.is_none_or(|at| backup.name.time <= at)
                 }
             })

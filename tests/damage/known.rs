@@ -135,3 +135,48 @@ fn a_night_fails_once_for_each_damaged_backup() {
         0
     );
 }
+
+/// Whose it is can't be read, either: it counts with the others of its name.
+#[test]
+fn a_new_backup_whose_manifest_cannot_be_read_fails_the_night_of_its_application() {
+    let (tree, store) = (scratch(), scratch());
+    fs::write(tree.path().join("file"), vec![7; 100_000]).unwrap();
+    let archive = |app: &str, name: &str| {
+        // Names count seconds.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        made(
+            program("sg-archive-volume")
+                .arg(tree.path())
+                .args(["--app", app, "--name", name, "--directory"])
+                .arg(store.path()),
+        )
+    };
+    let night = |app: &str| {
+        let run = program("sg-verify")
+            .args(["--new", "--app", app, "--directory"])
+            .arg(store.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(run.stderr).unwrap();
+        (run.status.code().unwrap(), said)
+    };
+    archive("shop", "files");
+    archive("press", "pages");
+    assert_eq!(night("shop").0, 0);
+    assert_eq!(night("press").0, 0);
+
+    let unsealed = archive("shop", "files");
+    fs::write(beside(&unsealed, ".json"), "{").unwrap();
+    let (status, said) = night("press");
+    assert_eq!((status, said.contains("files")), (0, false), "{said}");
+    let (status, said) = night("shop");
+    assert_eq!(status, 65, "{said}");
+    assert!(said.contains("manifest"), "{said}");
+    let listed = program("sg-list")
+        .args(["--app", "shop", "--all", "--json", "--directory"])
+        .arg(store.path())
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("\"seal-unreadable\""), "{listed}");
+}
