@@ -6,7 +6,7 @@ use args::Args;
 use jiff::{Timestamp, Zoned};
 use sg::audit::{Action, Deed, Outcome};
 use sg::catalog::{Bound, Catalog, Selection, moment};
-use sg::drill::{self, Chosen, Options, Pick, Report, SourceReport, Verdict};
+use sg::drill::{self, Chosen, Options, Pick, Report, SourceReport, Verdict, Written};
 use sg::monitor::Monitor;
 use sg::program::journal::Event;
 use sg::program::output::{ClosedPipe, Lines};
@@ -34,8 +34,9 @@ fn work(args: &Args, console: &Console, audit: &Auditor<'_>) -> Result<Exit> {
     let (chosen, catalog) = choose(args, &now)?;
     let report = drill::drill(&chosen, &catalog, &options, now.timestamp(), console)?;
     tell(&report, console);
-    audit.record(&deeds(&report, audit));
-    let path = report.write(&args.reports, args.keep_reports)?;
+    let written = report.write(&args.reports, args.keep_reports);
+    audit.record(&deeds(&report, written.as_ref().ok(), audit));
+    let path = written?.path;
     console.say(
         &format!("report: {}", path.with_extension("txt").display()),
         &[("SG_REPORT", path.display().to_string())],
@@ -148,8 +149,8 @@ fn fields(source: &SourceReport) -> [(&'static str, String); 3] {
     ]
 }
 
-/// A line of the audit trail for each backup, and one for the whole.
-fn deeds(report: &Report, audit: &Auditor<'_>) -> Vec<Deed> {
+/// A line of the audit trail for each backup, and one for the whole, which vouches for the report.
+fn deeds(report: &Report, written: Option<&Written>, audit: &Auditor<'_>) -> Vec<Deed> {
     let outcome = |verdict| match verdict {
         Verdict::Proven => Outcome::Done,
         Verdict::Findings => Outcome::Findings,
@@ -161,6 +162,7 @@ fn deeds(report: &Report, audit: &Auditor<'_>) -> Vec<Deed> {
         report.verdict.words(),
         report.id
     ));
+    let whole = whole.sha256(written.map(|written| written.sha256.as_str()));
     let of = |source: &SourceReport| {
         let deed = audit.deed(outcome(source.verdict)).backup(&source.backup);
         deed.of(&source.kind, &source.name)

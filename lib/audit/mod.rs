@@ -114,7 +114,7 @@ pub struct Deed {
     /// The backup's path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<String>,
-    /// The backup's SHA-256 as its manifest has it.
+    /// The backup's SHA-256 as its manifest has it; of a whole drill that of its report, as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Where it went: a database, a directory.
@@ -168,7 +168,7 @@ impl Deed {
         self
     }
 
-    /// The same with the digest of the backup's body.
+    /// The same with the digest of the backup's body, or of a drill's report.
     #[must_use]
     pub fn sha256(mut self, sha256: Option<&str>) -> Self {
         self.sha256 = sha256.map(str::to_owned);

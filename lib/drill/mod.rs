@@ -20,6 +20,7 @@ mod findings;
 mod globals;
 mod record;
 mod report;
+mod reports;
 mod room;
 mod scratch;
 mod summary;
@@ -27,6 +28,7 @@ mod volume;
 
 pub use choose::{Chosen, Expected, Pick};
 pub use report::{Assertion, Objective, Report, Restored, SourceReport, Step, Verdict};
+pub use reports::Written;
 pub use scratch::user;
 
 use crate::catalog::{Backup, Catalog};

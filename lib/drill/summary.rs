@@ -3,6 +3,7 @@
 
 use super::report::{Objective, Report, Restored, SourceReport, Verdict};
 use crate::monitor::{Note, Severity};
+use crate::words::{count, large_count};
 use indicatif::{HumanBytes, HumanCount};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -47,9 +48,9 @@ impl Report {
         writeln!(out, "chosen     {}", self.pick)?;
         writeln!(
             out,
-            "proven     {} of {} backups",
+            "proven     {} of {}",
             proven.count(),
-            self.sources.len()
+            count(self.sources.len(), "backup")
         )?;
         writeln!(out, "RTO        {}", objective(self.rto))?;
         writeln!(out, "RPO        {}", objective(self.rpo))?;
@@ -72,8 +73,9 @@ of every table were read back and their number and digest held against those rec
 that was dumped, and so were sequences, large objects and extensions. Of a volume every file was extracted,
 read back, and its digest held against the one taken when it was archived. Nothing was compared with the
 production system, and nothing there was touched. That it was done, by whom and with what result, stands
-in the audit trail, too (sg-list --audit), where a line can't be changed unseen. RTO is the time that servers, roles, restores and
-comparisons took, one after the other; RPO is the age of the newest sound backup of the worst source.
+in the audit trail, too (sg-list --audit), where a line can't be changed unseen, with the SHA-256 of this
+report as a file for programs (.json). RTO is the time that servers, roles, restores and comparisons took,
+one after the other; RPO is the age of the newest sound backup of the worst source.
 
 Reviewed by:                          Date:
 Actions required:";
@@ -134,17 +136,19 @@ fn what(restored: &Restored) -> String {
             extensions,
             roles,
         } => format!(
-            "{} tables with {} rows, {} sequences, {} large objects, {} extensions, {} roles",
-            HumanCount(*tables),
-            HumanCount(*rows),
-            HumanCount(*sequences),
-            HumanCount(*large_objects),
-            HumanCount(*extensions),
-            HumanCount(*roles),
+            "{} with {}, {}, {}, {}, {}",
+            large_count(*tables, "table"),
+            large_count(*rows, "row"),
+            large_count(*sequences, "sequence"),
+            large_count(*large_objects, "large object"),
+            large_count(*extensions, "extension"),
+            large_count(*roles, "role"),
         ),
-        Restored::Globals { roles, tablespaces } => {
-            format!("{roles} roles, {tablespaces} tablespaces")
-        }
+        Restored::Globals { roles, tablespaces } => format!(
+            "{}, {}",
+            large_count(*roles, "role"),
+            large_count(*tablespaces, "tablespace")
+        ),
         Restored::Volume {
             files,
             directories,
@@ -153,12 +157,12 @@ fn what(restored: &Restored) -> String {
             compared,
             ..
         } => format!(
-            "{} files ({}), {} of them compared, {} directories, {} symbolic links",
-            HumanCount(*files),
+            "{} ({}), {} of them compared, {}, {}",
+            large_count(*files, "file"),
             HumanBytes(*bytes),
             HumanCount(*compared),
-            HumanCount(*directories),
-            HumanCount(*symlinks),
+            large_count(*directories, "directory"),
+            large_count(*symlinks, "symbolic link"),
         ),
     }
 }

@@ -173,6 +173,17 @@ fn sound_backups_of_an_application_are_proven_and_recorded() {
         .iter()
         .filter(|line| line.contains(r#""action":"drill","result":"done""#));
     assert_eq!(drills.count(), 8, "{trail}");
+    // Which vouches for the report, as sha256sum has it.
+    let json = place.reports.path().join(format!("{}.json", report.id));
+    let sum = Command::new("sha256sum").arg(&json).output().unwrap();
+    let sum = String::from_utf8(sum.stdout).unwrap();
+    let sum = sum.split(' ').next().unwrap();
+    assert_eq!(sum.len(), 64, "{sum}");
+    let vouched = format!(r#""sha256":"{sum}""#);
+    assert!(
+        lines[7].contains(&vouched) && lines[7].contains(&report.id),
+        "{trail}"
+    );
 
     // The proof stands beside each, and lists show it.
     let catalog = Catalog::read(&Local::open(place.store.path())).unwrap();
