@@ -2,7 +2,10 @@
 //! the journal does.
 
 use crate::error::{Context, Error, Kind, Result};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -22,7 +25,7 @@ pub(crate) struct Said {
 /// Runs `command` with `input`, for at most `limit`.
 ///
 /// # Errors
-/// It can't be started, or did not end in time and was killed.
+/// It can't be started, or did not end in time and was killed, together with what it has started.
 pub(crate) fn run(command: &mut Command, input: &[u8], limit: Duration) -> Result<Said> {
     let name = command.get_program().to_string_lossy().into_owned();
     let end = Instant::now() + limit;
@@ -30,6 +33,7 @@ pub(crate) fn run(command: &mut Command, input: &[u8], limit: Duration) -> Resul
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .spawn()
         .context(|| format!("cannot start '{name}'"))?;
     let stdout = collect(child.stdout.take());
@@ -47,8 +51,8 @@ pub(crate) fn run(command: &mut Command, input: &[u8], limit: Duration) -> Resul
             break status;
         }
         if Instant::now() >= end {
-            // It may have ended meanwhile; then there is nothing to kill.
-            child.kill().ok();
+            // They may have ended meanwhile; then there is nothing to kill.
+            killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL).ok();
             child.wait().ok();
             return Err(Error::new(
                 Kind::Unavailable,
@@ -95,6 +99,25 @@ mod tests {
         .err()
         .unwrap();
         assert_eq!(error.kind(), Kind::Unavailable);
+    }
+
+    #[test]
+    fn what_it_has_started_ends_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("pid");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "sleep 1000 & echo $! >$0.new; mv $0.new $0; wait"]);
+        let error = run(shell.arg(&file), b"", Duration::from_secs(2)).err();
+        assert_eq!(error.unwrap().kind(), Kind::Unavailable);
+        let pid = std::fs::read_to_string(file).unwrap();
+        // Gone, or dead and not yet waited for by who inherits it.
+        let state = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).ok()?;
+            stat.rsplit(") ").next()?.chars().next()
+        };
+        while !matches!(state(), None | Some('Z')) {
+            thread::sleep(LOOK_EVERY);
+        }
     }
 
     #[test]

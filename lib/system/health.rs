@@ -142,3 +142,22 @@ fn tls() -> Result<TlsConfig> {
         .unversioned_rustls_crypto_provider(provider)
         .build())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_does_not_end_is_not_well() {
+        let health = Health {
+            command: Some("sleep 1000".to_owned()),
+            ..Health::default()
+        };
+        let error = health.ask(ANSWER.0, Duration::from_millis(100));
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.starts_with("'sleep 1000': ") && error.contains("did not end within"),
+            "{error}"
+        );
+    }
+}
