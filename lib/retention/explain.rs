@@ -10,6 +10,10 @@ const YEARS: i64 = 25;
 /// takes long.
 const SHORTEST: SignedDuration = SignedDuration::from_hours(1);
 
+/// How many backups are taken into account at once, as a part of those that came before: what lies years
+/// ahead is looked at in strides of weeks.
+const STRIDE: i32 = 64;
+
 /// For each candidate the time at which the rules will let it go, if good backups follow as far apart
 /// as these are, and the rules are applied each time. What goes now goes at `now`; `None`: not within
 /// 25 years, or never.
@@ -19,71 +23,152 @@ pub fn last_days(
     now: Timestamp,
     zone: &TimeZone,
 ) -> Vec<Option<Timestamp>> {
-    let interval = usual_interval(candidates).max(SHORTEST);
-    // The newest verified one stays until another is; so the new ones are taken to be verified where
-    // verifying is the custom.
-    let is_verified =
-        |candidate: &Candidate| matches!(candidate.standing, Standing::Verified | Standing::Proven);
-    let standing = if candidates.iter().any(is_verified) {
-        Standing::Verified
-    } else {
-        Standing::Sealed
-    };
-
     let mut gone = vec![None; candidates.len()];
     if candidates.iter().any(|candidate| candidate.failed) {
         // Until a check succeeds, which is not in sight.
         return gone;
     }
-    // Which candidate each entry is; a newcomer is none.
-    let mut who: Vec<Option<usize>> = (0..candidates.len()).map(Some).collect();
-    let mut entries: Vec<Entry> = candidates
-        .iter()
-        .map(|candidate| Entry::new(*candidate, zone))
-        .collect();
-    let mut time = now;
-    loop {
-        let decisions = judge(rules, &entries, time, zone, &|_, _| String::new());
-        for (at, decision) in who.iter().zip(&decisions) {
-            if let (Some(at), false) = (at, decision.keeps()) {
-                gone[*at] = Some(time);
+    let mut future = Future::new(rules, candidates, now, zone);
+    let mut note = |left: Vec<usize>, at: Timestamp| {
+        left.into_iter()
+            .for_each(|candidate| gone[candidate] = Some(at));
+    };
+    note(future.apply(0), now);
+    while future.may_change() && future.step < future.last {
+        let stride = (future.step / STRIDE).max(1);
+        let mut to = future.step.saturating_add(stride).min(future.last);
+        if future.has_a_change_by(to) {
+            to = future.first_change(to);
+        }
+        let left = future.apply(to);
+        note(left, future.time(to));
+    }
+    gone
+}
+
+/// The backups as they will be some steps from now, with a newcomer at each step.
+///
+/// No rule keeps again what it once let go, as newcomers only make a backup older. So applying the rules
+/// once after many steps leaves what applying them at each would leave, and the first step at which
+/// something goes can be searched for by halves.
+struct Future<'a> {
+    rules: &'a Rules,
+    zone: &'a TimeZone,
+    now: Timestamp,
+    interval: SignedDuration,
+    newcomer: Standing,
+    /// The step up to which they are here, and the last one that is looked at.
+    step: i32,
+    last: i32,
+    entries: Vec<Entry>,
+    /// Which candidate each entry is; a newcomer is none.
+    who: Vec<Option<usize>>,
+}
+
+impl<'a> Future<'a> {
+    fn new(rules: &'a Rules, candidates: &[Candidate], now: Timestamp, zone: &'a TimeZone) -> Self {
+        let interval = interval(candidates);
+        // The newest verified one stays until another is; so the new ones are taken to be verified where
+        // verifying is the custom.
+        let is_verified = |candidate: &Candidate| {
+            matches!(candidate.standing, Standing::Verified | Standing::Proven)
+        };
+        let newcomer = if candidates.iter().any(is_verified) {
+            Standing::Verified
+        } else {
+            Standing::Sealed
+        };
+        let horizon = SignedDuration::from_hours(YEARS * 365 * 24);
+        let horizon = horizon.min(Timestamp::MAX.duration_since(now));
+        let last = horizon.as_secs() / interval.as_secs();
+        let entries = candidates.iter();
+        let entries = entries.map(|candidate| Entry::new(*candidate, zone));
+        Self {
+            rules,
+            zone,
+            now,
+            interval,
+            newcomer,
+            step: 0,
+            last: i32::try_from(last).unwrap_or(i32::MAX),
+            entries: entries.collect(),
+            who: (0..candidates.len()).map(Some).collect(),
+        }
+    }
+
+    fn time(&self, step: i32) -> Timestamp {
+        // Within all time, as the last step is.
+        let later = self.interval.saturating_mul(step);
+        self.now.saturating_add(later).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Whether something is left that may go.
+    fn may_change(&self) -> bool {
+        let mut entries = self.who.iter().zip(&self.entries);
+        entries.any(|(who, entry)| who.is_some() && !entry.candidate.pinned)
+    }
+
+    /// What is here and what comes up to step `to`, and what the rules say to it then.
+    fn judged(&self, to: i32) -> (Vec<Entry>, Vec<Decision>) {
+        let newcomers = (self.step + 1..=to).map(|step| {
+            let candidate = Candidate {
+                time: self.time(step),
+                standing: self.newcomer,
+                pinned: false,
+                failed: false,
+            };
+            Entry::new(candidate, self.zone)
+        });
+        let entries: Vec<Entry> = self.entries.iter().copied().chain(newcomers).collect();
+        let label = &|_, _| String::new();
+        let decisions = judge(self.rules, &entries, self.time(to), self.zone, label);
+        (entries, decisions)
+    }
+
+    /// Whether a candidate has gone by step `to`.
+    fn has_a_change_by(&self, to: i32) -> bool {
+        let (_, decisions) = self.judged(to);
+        let mut decided = self.who.iter().zip(&decisions);
+        decided.any(|(who, decision)| who.is_some() && !decision.keeps())
+    }
+
+    /// The first step at which a candidate goes, if one has gone by step `to`.
+    fn first_change(&self, to: i32) -> i32 {
+        let (mut before, mut by) = (self.step, to);
+        while by - before > 1 {
+            let middle = before + (by - before) / 2;
+            if self.has_a_change_by(middle) {
+                by = middle;
+            } else {
+                before = middle;
             }
         }
-        retain(&mut who, &decisions);
-        retain(&mut entries, &decisions);
+        by
+    }
 
-        let may_go =
-            |(at, entry): (&Option<usize>, &Entry)| at.is_some() && !entry.candidate.pinned;
-        let Ok(next) = time.checked_add(interval) else {
-            return gone;
-        };
-        if !who.iter().zip(&entries).any(may_go) || next.duration_since(now) > horizon() {
-            return gone;
+    /// Goes on to step `to`; returns the candidates that went meanwhile.
+    fn apply(&mut self, to: i32) -> Vec<usize> {
+        let (entries, decisions) = self.judged(to);
+        let mut who = std::mem::take(&mut self.who);
+        who.resize(entries.len(), None);
+        self.step = to;
+        self.entries = Vec::new();
+        let mut left = Vec::new();
+        for ((entry, who), decision) in entries.into_iter().zip(who).zip(decisions) {
+            if decision.keeps() {
+                self.entries.push(entry);
+                self.who.push(who);
+            } else {
+                left.extend(who);
+            }
         }
-        time = next;
-        let newcomer = Candidate {
-            time,
-            standing,
-            pinned: false,
-            failed: false,
-        };
-        who.push(None);
-        entries.push(Entry::new(newcomer, zone));
+        left
     }
 }
 
-fn retain<T>(items: &mut Vec<T>, decisions: &[Decision]) {
-    let mut decisions = decisions.iter();
-    items.retain(|_| decisions.next().is_some_and(Decision::keeps));
-}
-
-fn horizon() -> SignedDuration {
-    SignedDuration::from_hours(YEARS * 365 * 24)
-}
-
-/// How far the newest backups usually are apart: the median of the last ten gaps; a day if there are
-/// none.
-fn usual_interval(candidates: &[Candidate]) -> SignedDuration {
+/// How far apart backups are expected to follow: as the newest ones usually are, by the median of the last
+/// ten gaps; a day if there are none.
+pub(super) fn interval(candidates: &[Candidate]) -> SignedDuration {
     let mut times: Vec<Timestamp> = candidates.iter().map(|candidate| candidate.time).collect();
     times.sort();
     let mut gaps: Vec<SignedDuration> = times
@@ -93,7 +178,6 @@ fn usual_interval(candidates: &[Candidate]) -> SignedDuration {
         .map(|pair| pair[1].duration_since(pair[0]))
         .collect();
     gaps.sort();
-    gaps.get(gaps.len() / 2)
-        .copied()
-        .unwrap_or(SignedDuration::from_hours(24))
+    let usual = gaps.get(gaps.len() / 2).copied();
+    usual.map_or(SignedDuration::from_hours(24), |gap| gap.max(SHORTEST))
 }

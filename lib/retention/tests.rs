@@ -477,9 +477,6 @@ proptest! {
     fn what_goes_now_is_what_the_rules_let_go(
         rules in any_rules(), candidates in any_candidates(), zone in zones(),
     ) {
-        // Years in steps of an hour take long, and longer with all of a month beside each step.
-        let within = rules.within.map(|_| 2.days());
-        let rules = Rules { yearly: 0, within, ..rules };
         let now = candidates.iter().map(|candidate| candidate.time).max().unwrap();
         let decisions = decide(&rules, &candidates, now, &zone);
         for ((candidate, decision), goes) in candidates.iter().zip(&decisions)
@@ -487,6 +484,41 @@ proptest! {
         {
             prop_assert_eq!(goes == Some(now), !decision.keeps());
             prop_assert!(!candidate.pinned || goes.is_none());
+        }
+    }
+
+    #[test]
+    fn looking_ahead_in_strides_sees_what_each_step_would_have_shown(
+        rules in any_rules(), candidates in any_candidates(), zone in zones(),
+    ) {
+        let now = candidates.iter().map(|candidate| candidate.time).max().unwrap();
+        let told = last_days(&rules, &candidates, now, &zone);
+        // A step at a time, as far as there is patience.
+        const STEPS: i32 = 400;
+        let standing = |candidate: &Candidate| candidate.standing;
+        let verified = candidates.iter().map(standing);
+        let verified = verified.clone().any(|it| matches!(it, Standing::Verified | Standing::Proven));
+        let newcomer = if verified { Standing::Verified } else { Standing::Sealed };
+        let interval = super::explain::interval(&candidates);
+        let mut here = candidates.clone();
+        let mut gone = vec![None; candidates.len()];
+        let mut time = now;
+        for step in 0..=STEPS {
+            time = now + interval.saturating_mul(step);
+            if step > 0 {
+                here.push(Candidate { time, standing: newcomer, pinned: false, failed: false });
+            }
+            let stays = kept(&rules, &here, time, &zone);
+            for (candidate, gone) in candidates.iter().zip(&mut gone) {
+                if gone.is_none() && !stays.iter().any(|it| it.time == candidate.time) {
+                    *gone = Some(time);
+                }
+            }
+            here = stays;
+        }
+        for ((candidate, gone), told) in candidates.iter().zip(gone).zip(told) {
+            let within_sight = told.filter(|told| *told <= time);
+            prop_assert_eq!(within_sight, gone, "{}", candidate.time);
         }
     }
 }
