@@ -90,6 +90,16 @@ impl fmt::Display for Estimate {
     }
 }
 
+impl Estimate {
+    /// The same as a sentence.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Unknown => "how long it will take was never measured here".to_owned(),
+            known => format!("it will take {known}"),
+        }
+    }
+}
+
 /// A length of time for people.
 fn words(seconds: f64) -> String {
     match seconds.round() as u64 {

@@ -32,7 +32,7 @@ pub(crate) fn restore(args: &DbArgs, console: &Console, audit: &Auditor<'_>) -> 
     let past = Past::read(&args.past.places(&args.common.audit));
     let name = source.database().map_or("", |database| &database.database);
     let estimate = past.estimate("db", name, stored(&path));
-    console.say(&format!("it will take {estimate}"), &[]);
+    console.say(&estimate.sentence(), &[]);
     for problem in &preflight.problems {
         console.say(&format!("in the way: {problem}"), &[]);
     }

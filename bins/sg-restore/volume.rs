@@ -129,7 +129,7 @@ fn show(path: &Path, manifest: Option<&Manifest>, to: &Path, args: &VolumeArgs, 
     {
         let past = Past::read(&args.past.places(&args.common.audit));
         let estimate = past.estimate(&manifest.kind, &manifest.name, manifest.bytes);
-        console.say(&format!("it will take {estimate}"), &[]);
+        console.say(&estimate.sentence(), &[]);
     }
 }
 

@@ -2,8 +2,10 @@
 
 pub(crate) mod craft;
 pub(crate) mod database;
+mod estimates;
 mod failures;
 mod foreign;
 mod journey;
+mod memory;
 mod part;
 mod program;

@@ -12,6 +12,7 @@ use sg::stream::Facts;
 use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use tempfile::TempDir;
 
 /// A directory of its own for one test, removed at its end.
@@ -90,6 +91,30 @@ pub(crate) fn backup(store: &Local, name: &BackupName, app: Option<&str>, body: 
     pending.write_all(body).unwrap();
     let manifest = manifest(name, app, body);
     pending.commit(&manifest.encode().unwrap()).unwrap()
+}
+
+/// Runs one of our programs, which must succeed and stay within 128 MiB; the path that it printed.
+#[track_caller]
+pub(crate) fn bounded(command: &mut std::process::Command) -> PathBuf {
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut peak = 0;
+    // The kernel forgets the peak with the process, so it is asked while that lives.
+    while child.try_wait().unwrap().is_none() {
+        peak = peak.max(resident_peak(child.id()).unwrap_or_default());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{command:?}");
+    assert!(peak > 1000, "{peak} KiB: not measured");
+    assert!(peak < 128 * 1024, "{peak} KiB: {command:?}");
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end())
+}
+
+/// The most memory that a process has had so far, in KiB.
+fn resident_peak(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 fn hex(bytes: &[u8]) -> String {
