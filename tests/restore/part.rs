@@ -5,6 +5,7 @@ use super::database::{SHOP, same, two_jobs};
 use crate::support::postgres::Cluster;
 use sg::monitor::{Collector, Note, Silent};
 use sg::postgres::restore::{Outcome, Partial, Selection, Source};
+use sg::stream::Reader;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -134,6 +135,76 @@ fn rows_alone_and_a_schema_alone() {
     cluster.sql("shop", "DROP SCHEMA s CASCADE");
     part(&cluster, &file, "shop", &schema).unwrap();
     same(&cluster.pg_dump("shop", &["-n", "s"]), &before);
+}
+
+/// What people have from the time before, and a dump of ours that lost its end.
+#[test]
+fn a_dump_without_an_index_gives_single_tables_too() {
+    let directory = TempDir::new().unwrap();
+    let (cluster, file) = shop(directory.path());
+    let whole = std::fs::read(&file).unwrap();
+    let footer = Reader::open(&file).unwrap().footer().unwrap().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let lost = write("lost.sql.gz", &whole[..footer.index_offset as usize]);
+    let plain = cluster.pg_dump("shop", &[]);
+    let foreign = write("foreign.sql", &plain);
+    let inserts = write("inserts.sql", &cluster.pg_dump("shop", &["--inserts"]));
+
+    let orders = ["-t", "\"Order\"", "-t", "\"Order_id_seq\""];
+    let before = (
+        cluster.pg_dump("shop", &orders),
+        cluster.pg_dump("shop", &["-t", "part*"]),
+    );
+    for file in [&lost, &foreign, &inserts] {
+        cluster.sql("shop", "DROP TABLE \"Order\" CASCADE; DROP TABLE part");
+        let (outcome, notes) = part(&cluster, file, "shop", &tables(&["Order", "part"])).unwrap();
+        assert_eq!(
+            (outcome.tables, outcome.rows),
+            (4, 21_000),
+            "{}",
+            file.display()
+        );
+        assert_eq!(notes, []);
+        same(&cluster.pg_dump("shop", &orders), &before.0);
+        same(&cluster.pg_dump("shop", &["-t", "part*"]), &before.1);
+        let next = "INSERT INTO \"Order\" (total) VALUES (1) RETURNING id";
+        assert_eq!(cluster.sql("shop", next), "20001");
+
+        // Rows alone, and all but rows.
+        cluster.sql("shop", "TRUNCATE \"Order\"");
+        let alone = Selection {
+            data_only: true,
+            ..tables(&["Order"])
+        };
+        assert_eq!(part(&cluster, file, "shop", &alone).unwrap().0.rows, 20_000);
+        same(&cluster.pg_dump("shop", &orders), &before.0);
+        cluster.sql("shop", "DROP TABLE \"Order\" CASCADE");
+        let without = Selection {
+            schema_only: true,
+            ..tables(&["Order"])
+        };
+        assert_eq!(part(&cluster, file, "shop", &without).unwrap().0.rows, 0);
+        assert_eq!(cluster.sql("shop", "SELECT count(*) FROM \"Order\""), "0");
+        part(&cluster, file, "shop", &alone).unwrap();
+        same(&cluster.pg_dump("shop", &orders), &before.0);
+    }
+
+    // What was cut off, or would run something, is refused before anything is touched.
+    cluster.sql("shop", "DROP TABLE \"Order\" CASCADE");
+    let now = cluster.pg_dump("shop", &[]);
+    let cut = write("cut.sql", &plain[..plain.len() / 2]);
+    let hostile = write(
+        "hostile.sql",
+        &[b"\\! touch /nowhere\n", &plain[..]].concat(),
+    );
+    for file in [cut, hostile] {
+        assert!(part(&cluster, &file, "shop", &tables(&["Order"])).is_err());
+        same(&cluster.pg_dump("shop", &[]), &now);
+    }
 }
 
 #[test]

@@ -321,11 +321,7 @@ impl Work<'_> {
 
     /// The comparison of what is there in the end with `expected`.
     fn comparison(&self, expected: Vec<Expected>) -> Comparison<'_> {
-        // pg_dump writes times in the server's zone, so what another tool dumped has other digests.
-        let how = match (&self.source.layout, self.options.compare) {
-            (Layout::Streamed(streamed), Compare::Full) if !streamed.index_lost => Compare::Rows,
-            (_, how) => how,
-        };
+        let how = self.source.comparable(self.options.compare);
         Comparison::new(&self.connector, expected, how, self.monitor)
     }
 

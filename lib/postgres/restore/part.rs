@@ -2,21 +2,23 @@
 //! it sees either all of it or nothing.
 
 use super::apply::{Connector, each_statement};
-use super::compare::Comparison;
+use super::compare::{Comparison, Expected};
 use super::rows::{Queue, load};
 use super::selection::{Chosen, Selection};
-use super::source::{Layout, Parts, Source};
+use super::source::{Layout, Parts, Source, Streamed};
+use super::stream::{self, Rows, Tables, Visitor};
 use super::{Options, Outcome, encoding, expected_of};
 use crate::error::{Error, Kind, Result};
 use crate::monitor::{Monitor, Note, Severity};
+use crate::postgres::digest::Digest;
 use crate::postgres::script::{Entry, Relation, Summary, What};
 use crate::postgres::{Conninfo, Session};
 use crate::stream::Part;
+use std::collections::BTreeSet;
 
 /// A partial restore that has been found possible.
 pub struct Partial<'a> {
     source: &'a Source,
-    parts: &'a Parts,
     selection: &'a Selection,
     options: &'a Options,
     chosen: Chosen,
@@ -35,14 +37,7 @@ impl<'a> Partial<'a> {
         selection: &'a Selection,
         options: &'a Options,
     ) -> Result<Self> {
-        let Layout::Indexed(parts) = &source.layout else {
-            return Err(Error::new(
-                Kind::Usage,
-                "single tables come back only from a dump with an index",
-            )
-            .with_hint("Restore the whole dump into another database, and copy from there."));
-        };
-        let chosen = selection.choose(source, parts)?;
+        let chosen = selection.choose(source, options.jobs)?;
         let connector = Connector {
             info: to.clone(),
             encoding: encoding(source)?,
@@ -50,7 +45,6 @@ impl<'a> Partial<'a> {
         };
         let mut this = Self {
             source,
-            parts,
             selection,
             options,
             chosen,
@@ -63,10 +57,8 @@ impl<'a> Partial<'a> {
 
     /// The tables that will come back, with the numbers of their rows.
     pub fn tables(&self) -> impl Iterator<Item = (&Relation, u64)> {
-        self.chosen.tables.iter().map(|table| {
-            let rows = self.parts.tables.get(table);
-            (table, rows.map_or(0, |rows| rows.digest.rows))
-        })
+        let tables = self.chosen.tables.iter();
+        tables.map(|table| (table, self.source.rows(table)))
     }
 
     fn check(&mut self) -> Result<()> {
@@ -119,19 +111,14 @@ impl<'a> Partial<'a> {
             let _ = self.optionally("SET LOCAL session_replication_role = replica".as_bytes())?;
         } else {
             self.create_schemas()?;
-            self.statements(Part::PreData, monitor)?;
         }
-        let mut expected = Vec::new();
-        if !self.selection.schema_only {
-            self.load(monitor)?;
-            self.sequences()?;
-            expected = expected_of(self.source, self.parts)?;
-            expected.retain(|table| self.chosen.tables.contains(&table.table));
-        }
-        if !self.selection.data_only {
-            self.statements(Part::PostData, monitor)?;
-        }
-        let comparison = Comparison::new(&self.connector, expected, self.options.compare, monitor);
+        let source = self.source;
+        let expected = match &source.layout {
+            Layout::Indexed(parts) => self.by_index(parts, monitor)?,
+            Layout::Streamed(streamed) => self.front_to_back(streamed, monitor)?,
+        };
+        let how = source.comparable(self.options.compare);
+        let comparison = Comparison::new(&self.connector, expected, how, monitor);
         let only = std::slice::from_mut(&mut self.session);
         let (expected, different) = comparison.finish(only, Vec::new())?;
         if let Some(difference) = different.first() {
@@ -165,9 +152,57 @@ impl<'a> Partial<'a> {
         })
     }
 
+    /// Brings it back, and nothing else is read; yields the tables as they should be then.
+    fn by_index(&mut self, parts: &Parts, monitor: &dyn Monitor) -> Result<Vec<Expected>> {
+        if !self.selection.data_only {
+            self.statements(parts, Part::PreData, monitor)?;
+        }
+        let mut expected = Vec::new();
+        if !self.selection.schema_only {
+            self.load(parts, monitor)?;
+            self.sequences(parts)?;
+            expected = expected_of(self.source, parts)?;
+            expected.retain(|table| self.chosen.tables.contains(&table.table));
+        }
+        if !self.selection.data_only {
+            self.statements(parts, Part::PostData, monitor)?;
+        }
+        Ok(expected)
+    }
+
+    /// The same of a dump without an index: all else passes by.
+    fn front_to_back(
+        &mut self,
+        streamed: &Streamed,
+        monitor: &dyn Monitor,
+    ) -> Result<Vec<Expected>> {
+        monitor.stage("loading", None);
+        let content = streamed.content(&self.source.reader, self.options.jobs)?;
+        let mut picking = Picking {
+            partial: self,
+            monitor,
+            tables: Tables::default(),
+            inserted: BTreeSet::new(),
+        };
+        stream::walk(content, &mut picking)?;
+        let Picking {
+            mut tables,
+            inserted,
+            ..
+        } = picking;
+        // Nobody has counted these; but each statement of theirs was done.
+        for table in inserted {
+            let sql = format!("SELECT count(*) FROM ONLY {}", table.quoted());
+            let rows: i64 = self.session.value(&sql, &[])?;
+            let rows = rows.cast_unsigned();
+            tables.add(table, b"", Digest { rows, sum: 0 }, 0);
+        }
+        Ok(tables.expected())
+    }
+
     /// Creates the schemas of the tables where they are missing.
     fn create_schemas(&mut self) -> Result<()> {
-        let schemas: std::collections::BTreeSet<&str> = self
+        let schemas: BTreeSet<&str> = self
             .chosen
             .tables
             .iter()
@@ -186,11 +221,11 @@ impl<'a> Partial<'a> {
         Ok(())
     }
 
-    fn load(&mut self, monitor: &dyn Monitor) -> Result<()> {
+    fn load(&mut self, parts: &Parts, monitor: &dyn Monitor) -> Result<()> {
         let tables = self.chosen.tables.clone();
-        let of = |table: &Relation| self.parts.tables.get(table).map_or(0, |rows| rows.bytes);
+        let of = |table: &Relation| parts.tables.get(table).map_or(0, |rows| rows.bytes);
         monitor.stage("loading", Some(tables.iter().map(of).sum()));
-        let mut queue = Queue::new(&self.source.reader, self.parts, Some(tables))?;
+        let mut queue = Queue::new(&self.source.reader, parts, Some(tables))?;
         while let Some(turn) = queue.next()? {
             load(
                 &mut self.session,
@@ -203,8 +238,8 @@ impl<'a> Partial<'a> {
         Ok(())
     }
 
-    fn sequences(&mut self) -> Result<()> {
-        for place in self.parts.of(Part::Sequences) {
+    fn sequences(&mut self, parts: &Parts) -> Result<()> {
+        for place in parts.of(Part::Sequences) {
             each_statement(self.source.reader.content(place)?, |_, summary, sql| {
                 let wanted = summary
                     .relation
@@ -220,8 +255,8 @@ impl<'a> Partial<'a> {
     }
 
     /// Runs the statements of a part that belong to what was chosen.
-    fn statements(&mut self, part: Part, monitor: &dyn Monitor) -> Result<()> {
-        for place in self.parts.of(part) {
+    fn statements(&mut self, parts: &Parts, part: Part, monitor: &dyn Monitor) -> Result<()> {
+        for place in parts.of(part) {
             each_statement(self.source.reader.content(place)?, |entry, summary, sql| {
                 self.statement(entry, summary, sql, monitor)
             })?;
@@ -253,7 +288,9 @@ impl<'a> Partial<'a> {
         let needed = matches!(
             summary.what,
             What::Table
+                | What::Insert
                 | What::Sequence
+                | What::SequenceValue
                 | What::OwnedBy(_)
                 | What::AlterTable
                 | What::AttachPartition(_)
@@ -291,5 +328,46 @@ impl<'a> Partial<'a> {
                 Ok(Some(error))
             }
         }
+    }
+}
+
+/// Picks from a dump that comes by what was chosen.
+struct Picking<'a, 'b> {
+    partial: &'a mut Partial<'b>,
+    monitor: &'a dyn Monitor,
+    tables: Tables,
+    /// The tables whose rows come by INSERT.
+    inserted: BTreeSet<Relation>,
+}
+
+impl Visitor for Picking<'_, '_> {
+    fn statement(&mut self, entry: Option<&Entry>, summary: &Summary, sql: &[u8]) -> Result<()> {
+        let selection = self.partial.selection;
+        let wanted = match summary.what {
+            What::Insert | What::SequenceValue => !selection.schema_only,
+            _ => !selection.data_only,
+        };
+        if !wanted {
+            return Ok(());
+        }
+        if let (What::Insert, Some(table)) = (&summary.what, &summary.relation)
+            && self.partial.chosen.tables.contains(table)
+        {
+            self.inserted.insert(table.clone());
+        }
+        self.partial.statement(entry, summary, sql, self.monitor)
+    }
+
+    fn rows(&mut self, relation: Option<Relation>, sql: &[u8], lexer: &mut Rows) -> Result<()> {
+        let chosen = &self.partial.chosen.tables;
+        let Some(table) = relation.filter(|table| chosen.contains(table)) else {
+            return Ok(());
+        };
+        if !self.partial.selection.schema_only {
+            let session = &mut self.partial.session;
+            let (digest, bytes) = stream::copy(session, sql, lexer, self.monitor)?;
+            self.tables.add(table, sql, digest, bytes);
+        }
+        Ok(())
     }
 }

@@ -2,7 +2,8 @@
 //! or whole schemas.
 
 use super::apply::each_statement;
-use super::source::{Parts, Source};
+use super::source::{Layout, Source};
+use super::stream::{self, Rows, Visitor};
 use crate::error::{Error, Kind, Result};
 use crate::postgres::script::{Entry, Relation, Summary, What};
 use crate::stream::Part;
@@ -47,14 +48,32 @@ struct Ties {
     schemas: BTreeSet<String>,
 }
 
+impl Visitor for Ties {
+    fn statement(&mut self, entry: Option<&Entry>, summary: &Summary, _: &[u8]) -> Result<()> {
+        self.add(entry, summary);
+        Ok(())
+    }
+
+    fn rows(&mut self, _: Option<Relation>, _: &[u8], _: &mut Rows) -> Result<()> {
+        Ok(())
+    }
+}
+
 impl Ties {
-    fn read(source: &Source, parts: &Parts) -> Result<Self> {
+    fn read(source: &Source, jobs: usize) -> Result<Self> {
         let mut ties = Self::default();
-        for place in parts.of(Part::PreData) {
-            each_statement(source.reader.content(place)?, |entry, summary, _| {
-                ties.add(entry, summary);
-                Ok(())
-            })?;
+        match &source.layout {
+            Layout::Indexed(parts) => {
+                for place in parts.of(Part::PreData) {
+                    each_statement(source.reader.content(place)?, |entry, summary, _| {
+                        ties.add(entry, summary);
+                        Ok(())
+                    })?;
+                }
+            }
+            Layout::Streamed(streamed) => {
+                stream::walk(streamed.content(&source.reader, jobs)?, &mut ties)?;
+            }
         }
         Ok(ties)
     }
@@ -105,8 +124,8 @@ impl Selection {
     ///
     /// # Errors
     /// There is no such table or schema, or there are several tables of that name.
-    pub fn choose(&self, source: &Source, parts: &Parts) -> Result<Chosen> {
-        let ties = Ties::read(source, parts)?;
+    pub fn choose(&self, source: &Source, jobs: usize) -> Result<Chosen> {
+        let ties = Ties::read(source, jobs)?;
         let mut chosen = Chosen::default();
         let mut pending: Vec<Relation> = Vec::new();
         for name in &self.tables {

@@ -1,5 +1,6 @@
 //! The dump that is to come back: what its index and its manifest say is inside.
 
+use super::compare::Compare;
 use crate::error::{Error, Kind, Result};
 use crate::manifest::content::Database;
 use crate::manifest::{Content, Manifest};
@@ -267,6 +268,20 @@ impl Source {
                 digests
             }
         }
+    }
+
+    /// How much can be compared of what is wanted: pg_dump writes times in the server's zone, so what another
+    /// tool dumped has other digests.
+    pub(super) fn comparable(&self, wanted: Compare) -> Compare {
+        match (&self.layout, wanted) {
+            (Layout::Streamed(streamed), Compare::Full) if !streamed.index_lost => Compare::Rows,
+            (_, wanted) => wanted,
+        }
+    }
+
+    /// Number of the rows of a table.
+    pub fn rows(&self, table: &Relation) -> u64 {
+        self.digests().get(table).map_or(0, |digest| digest.rows)
     }
 
     /// Length of all rows in bytes, as text.

@@ -48,6 +48,8 @@ pub enum What {
     Privileges(Vec<String>),
     /// Takes rows into the relation.
     Copy,
+    /// Puts rows into the relation, one by one.
+    Insert,
     /// Creates an extension.
     Extension(String),
     /// A comment on the relation, or on something of it.
@@ -111,6 +113,9 @@ impl Parser<'_> {
         }
         if self.accept("copy") {
             return of(What::Copy, Some(self.relation()?));
+        }
+        if self.accept_all(&["insert", "into"]) {
+            return of(What::Insert, Some(self.relation()?));
         }
         if self.accept("create") {
             return self.create();
