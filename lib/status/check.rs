@@ -6,7 +6,7 @@
 //! line's end: whatever a name or a message holds.
 
 use super::facts::{Application, Facts, took};
-use super::judge::{Level, Report};
+use super::report::{Level, Report, Verdict};
 use super::words::{self, age, count};
 use crate::error::Error;
 use jiff::Timestamp;
@@ -28,7 +28,7 @@ pub fn render(facts: &Facts, report: &Report) -> (String, u8) {
         Some((problem, at)) => {
             let owner = at.and_then(|at| facts.applications.get(at));
             let owner = owner.map_or(String::new(), |owner| format!("{}: ", owner.title()));
-            let serious = |verdict: &super::judge::Verdict| {
+            let serious = |verdict: &Verdict| {
                 verdict
                     .problems
                     .iter()

@@ -5,7 +5,7 @@
 
 use super::drills::Drill;
 use super::facts::{Application, Facts, Source, took};
-use super::judge::{Problem, Report, Verdict};
+use super::report::{Problem, Report, Verdict};
 use crate::catalog::Backup;
 use crate::error::{Error, Kind, Result};
 use crate::monitor::{Note, Severity};

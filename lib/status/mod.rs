@@ -16,6 +16,7 @@ pub mod html;
 pub mod json;
 mod judge;
 pub mod prometheus;
+mod report;
 pub mod screen;
 mod timers;
 mod words;
@@ -23,7 +24,8 @@ mod words;
 pub use drills::{Drill, Outcome};
 pub use facts::{Application, Facts, Goals, Source, Store};
 pub use gather::{Places, gather};
-pub use judge::{Level, Problem, Report, Verdict, judge};
+pub use judge::judge;
+pub use report::{Level, Problem, Report, Verdict};
 pub use timers::Timer;
 
 #[cfg(test)]

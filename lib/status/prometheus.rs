@@ -2,7 +2,7 @@
 //! an age in a file would stand still.
 
 use super::facts::{Application, Facts, Source, took};
-use super::judge::{Level, Report};
+use super::report::{Level, Report};
 use crate::catalog::Backup;
 use crate::monitor::Severity;
 use jiff::{SignedDuration, Timestamp};

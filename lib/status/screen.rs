@@ -3,7 +3,7 @@
 
 use super::drills::{Drill, Outcome};
 use super::facts::{Application, Facts, Goals, Source, took};
-use super::judge::{Level, Problem, Report, Verdict};
+use super::report::{Level, Problem, Report, Verdict};
 use super::words::{age, brief, count, exact, plain, seconds, size};
 use crate::catalog::Backup;
 use jiff::{Timestamp, Zoned};

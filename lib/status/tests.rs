@@ -2,7 +2,8 @@
 
 use super::drills::{Drill, Outcome};
 use super::facts::{Application, Facts, Goals, Source, Store};
-use super::judge::{Level, Report, judge};
+use super::judge::judge;
+use super::report::{Level, Report};
 use super::screen::{self, Style};
 use super::timers::Timer;
 use super::{check, html, json, prometheus};

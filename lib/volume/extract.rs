@@ -4,100 +4,22 @@
 //! without following a link, and what is created must not have been there before.
 
 use super::attributes::Attributes;
-use super::beneath::{Beneath, as_path, clean};
+use super::beneath::{as_path, clean};
 use super::entry::Entry;
-use super::findings::Findings;
 use super::names::Names;
-use super::sparse::Map;
+use super::sparse;
+use super::target::Target;
 use crate::error::{Context, Error, Kind, Result};
 use crate::monitor::Severity;
 use crate::stream::{ContentHash, EntryKind, MEMBER_MAX};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknodat};
-use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{UnlinkatFlags, linkat, symlinkat, unlinkat};
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// A directory that an archive is extracted into.
-pub(super) struct Target<'a> {
-    pub(super) root: Beneath,
-    /// Whether owners go by number even where the name is known here.
-    pub(super) numeric_owner: bool,
-    /// Whether a later entry replaces an earlier one of the same name, as in other tools' archives.
-    pub(super) replace: bool,
-    pub(super) findings: &'a Findings<'a>,
-    /// How many bytes must stay free on its disk.
-    pub(super) floor: u64,
-    /// Directories that were made because something is in them, and have not come by themselves.
-    implied: Mutex<HashSet<Vec<u8>>>,
-}
-
-impl<'a> Target<'a> {
-    pub(super) fn new(
-        root: Beneath,
-        numeric_owner: bool,
-        replace: bool,
-        findings: &'a Findings<'a>,
-    ) -> Self {
-        Self {
-            root,
-            numeric_owner,
-            replace,
-            findings,
-            floor: 0,
-            implied: Mutex::default(),
-        }
-    }
-
-    fn implied(&self) -> MutexGuard<'_, HashSet<Vec<u8>>> {
-        self.implied.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes sure that `file`, which is to be written to, does not take what must stay free.
-    ///
-    /// # Errors
-    /// It would.
-    pub(super) fn room(&self, file: &File) -> Result<()> {
-        if self.floor == 0 {
-            return Ok(());
-        }
-        let disk = fstatvfs(file).context(|| "cannot look at the disk")?;
-        let free = disk.blocks_available() * disk.fragment_size();
-        if free >= self.floor {
-            return Ok(());
-        }
-        let message = format!(
-            "{free} bytes are free on the disk, and {} have to stay so",
-            self.floor
-        );
-        Err(Error::new(Kind::CannotCreate, message)
-            .with_source(io::Error::from(io::ErrorKind::StorageFull)))
-    }
-
-    /// Gives directories that the archive does not have the usual rights.
-    pub(super) fn open_implied(&self) -> Result<()> {
-        for path in self.implied().drain() {
-            let mode = Mode::from_bits_truncate(0o755);
-            let open = || -> io::Result<()> {
-                let fd = self.root.open(
-                    as_path(&path),
-                    OFlag::O_RDONLY | OFlag::O_DIRECTORY,
-                    Mode::empty(),
-                )?;
-                Ok(nix::sys::stat::fchmod(fd, mode)?)
-            };
-            open().context(|| named("cannot set the rights of", &path))?;
-        }
-        Ok(())
-    }
-}
 
 /// What came of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,10 +128,10 @@ impl<'a> Hand<'a> {
                 .read_exact(&mut self.buffer)
                 .context(|| "cannot read the archive")?;
             self.target.room(&file)?;
-            write(&file, entry.sparse.as_ref(), offset, &self.buffer)
+            sparse::write(&file, entry.sparse.as_ref(), offset, &self.buffer)
                 .context(|| named("cannot write", path))?;
             self.check.resize(length, 0);
-            read(&file, entry.sparse.as_ref(), offset, &mut self.check)
+            sparse::read(&file, entry.sparse.as_ref(), offset, &mut self.check)
                 .context(|| named("cannot read back", path))?;
             match &mut hash {
                 Some(hash) => {
@@ -444,7 +366,8 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-fn named(what: &str, path: &[u8]) -> String {
+/// `what`, and the path that it is about.
+pub(super) fn named(what: &str, path: &[u8]) -> String {
     format!("{what} '{}'", path.escape_ascii())
 }
 
@@ -482,41 +405,6 @@ fn concerns_all(error: &Error) -> bool {
         source = cause.source();
     }
     matches!(error.kind(), Kind::Damaged | Kind::Io)
-}
-
-/// Writes what is archived of a file, from `offset` of that on, to where it belongs.
-pub(super) fn write(file: &File, map: Option<&Map>, offset: u64, buffer: &[u8]) -> io::Result<()> {
-    let Some(map) = map else {
-        return file.write_all_at(buffer, offset);
-    };
-    map.segments(offset, offset + buffer.len() as u64)
-        .try_for_each(|segment| {
-            let start = (segment.stored - offset) as usize;
-            file.write_all_at(
-                &buffer[start..start + segment.length as usize],
-                segment.offset,
-            )
-        })
-}
-
-/// Reads back what [`write`] wrote; what belongs to the map is left as it is.
-pub(super) fn read(
-    file: &File,
-    map: Option<&Map>,
-    offset: u64,
-    buffer: &mut [u8],
-) -> io::Result<()> {
-    let Some(map) = map else {
-        return file.read_exact_at(buffer, offset);
-    };
-    map.segments(offset, offset + buffer.len() as u64)
-        .try_for_each(|segment| {
-            let start = (segment.stored - offset) as usize;
-            file.read_exact_at(
-                &mut buffer[start..start + segment.length as usize],
-                segment.offset,
-            )
-        })
 }
 
 /// A path for calls that take no directory's descriptor.

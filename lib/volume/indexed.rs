@@ -3,7 +3,9 @@
 
 use super::archive::Archive;
 use super::entry::Entry;
-use super::extract::{self, Hand, Outcome, Target};
+use super::extract::{self, Hand, Outcome};
+use super::sparse;
+use super::target::Target;
 use super::tree_hash::{self, Merger, PIECE, PieceHash};
 use super::unpack::{UnpackFacts, UnpackOptions, Waiting};
 use crate::error::{Context, Error, Kind, Result};
@@ -423,11 +425,11 @@ impl Worker<'_> {
             let map = large.entry.sparse.as_ref();
             let named = || format!("cannot write '{}'", large.entry.path.escape_ascii());
             self.hand.target.room(file)?;
-            extract::write(file, map, offset, &content).context(named)?;
+            sparse::write(file, map, offset, &content).context(named)?;
             // What belongs to the map is not in the file; it stays as the archive has it.
             let data = (large.head.len() as u64).saturating_sub(offset).min(length) as usize;
             content[data..].fill(0);
-            extract::read(file, map, offset, &mut content).context(named)?;
+            sparse::read(file, map, offset, &mut content).context(named)?;
         }
         let hash = tree_hash::piece(&content, offset, stored);
         Ok(Done::Piece {

@@ -28,6 +28,7 @@ mod select;
 pub mod side;
 mod sparse;
 mod staging;
+mod target;
 mod tree_hash;
 mod unpack;
 mod walk;

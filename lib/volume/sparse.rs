@@ -12,6 +12,8 @@ use nix::unistd::{Whence, lseek64};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 
 /// Holes that save less than this in all are not worth a map.
 const WORTH: u64 = 64 * 1024;
@@ -231,6 +233,41 @@ pub(super) fn read_text(
         pairs.push((number()?, number()?));
     }
     Ok((pairs, taken))
+}
+
+/// Writes what is archived of a file, from `offset` of that on, to where it belongs.
+pub(super) fn write(file: &File, map: Option<&Map>, offset: u64, buffer: &[u8]) -> io::Result<()> {
+    let Some(map) = map else {
+        return file.write_all_at(buffer, offset);
+    };
+    map.segments(offset, offset + buffer.len() as u64)
+        .try_for_each(|segment| {
+            let start = (segment.stored - offset) as usize;
+            file.write_all_at(
+                &buffer[start..start + segment.length as usize],
+                segment.offset,
+            )
+        })
+}
+
+/// Reads back what [`write`] wrote; what belongs to the map is left as it is.
+pub(super) fn read(
+    file: &File,
+    map: Option<&Map>,
+    offset: u64,
+    buffer: &mut [u8],
+) -> io::Result<()> {
+    let Some(map) = map else {
+        return file.read_exact_at(buffer, offset);
+    };
+    map.segments(offset, offset + buffer.len() as u64)
+        .try_for_each(|segment| {
+            let start = (segment.stored - offset) as usize;
+            file.read_exact_at(
+                &mut buffer[start..start + segment.length as usize],
+                segment.offset,
+            )
+        })
 }
 
 #[cfg(test)]

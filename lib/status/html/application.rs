@@ -1,18 +1,16 @@
-//! One application on the page: a line with its figures, which opens into its history.
+//! One application on the page: a line ([`super::line`]), which opens into its history.
 
 use super::chart::{self, Life, Point};
-use super::{Budget, escaped, item, stamp};
+use super::{Budget, escaped, item, line, stamp};
 use crate::catalog::Backup;
 use crate::monitor::Note;
 use crate::status::drills::{Drill, Outcome};
 use crate::status::facts::{Application, Source, took};
-use crate::status::judge::{Level, Verdict};
-use crate::status::words::{age, brief, count, day, exact, seconds, size};
+use crate::status::report::{Level, Verdict};
+use crate::status::words::{age, count, day, seconds, size};
 use jiff::{SignedDuration, Timestamp, Zoned};
 use std::fmt::Write;
 
-/// So many runs are drawn in the line.
-const RUNS: usize = 20;
 /// So many drills are listed.
 const DRILLS: usize = 12;
 
@@ -27,11 +25,11 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.now.timestamp()
     }
 
-    fn day(&self, at: Timestamp) -> String {
+    pub(super) fn day(&self, at: Timestamp) -> String {
         day(at, self.now.time_zone())
     }
 }
@@ -47,7 +45,7 @@ pub(super) fn render(
     let class = if judged { verdict.level.word() } else { "off" };
     let open = if place.open { " open" } else { "" };
     let _ = write!(page, "<details class=\"app {class}\"{open}><summary>");
-    line(page, application, verdict, judged, place);
+    line::render(page, application, verdict, judged, place);
     let _ = write!(page, "</summary><div class=in id=a{}>", place.at);
     let problems: Vec<_> = verdict.problems.iter().collect();
     if !problems.is_empty() {
@@ -70,174 +68,6 @@ pub(super) fn render(
     }
     drills(page, application, place);
     page.push_str("</div></details>");
-}
-
-fn line(
-    page: &mut String,
-    application: &Application,
-    verdict: &Verdict,
-    judged: bool,
-    place: &Place<'_>,
-) {
-    let now = place.now();
-    let state = if judged {
-        verdict.level.word()
-    } else {
-        "not judged"
-    };
-    let about = match &application.timer {
-        _ if !judged && application.configured => "nothing to back up".to_owned(),
-        _ if !judged => "no longer configured".to_owned(),
-        Some(timer) if timer.next.is_some_and(|next| next > now) => {
-            let next = timer.next.unwrap_or(now).duration_since(now);
-            format!("next run in {}", brief(next))
-        }
-        _ => names(application),
-    };
-    let _ = write!(
-        page,
-        "<span class=dot></span><div class=name><h3>{}<span class=vh>, {state}</span></h3><small class=soft>{about}</small></div>",
-        escaped(application.title()),
-    );
-    if !judged {
-        let bytes = application.sources.iter().map(Source::bytes).sum();
-        let _ = write!(
-            page,
-            "<div class=cell>{}<small>kept</small></div>",
-            size(bytes)
-        );
-        return;
-    }
-    newest(page, application, now);
-    sizes(page, application);
-    proofs(page, application, now);
-    recovery(page, application, now);
-}
-
-/// What is backed up, by its kinds.
-fn names(application: &Application) -> String {
-    let kinds: std::collections::BTreeSet<&str> = application
-        .wanted()
-        .map(|source| source.kind.as_str())
-        .collect();
-    escaped(&kinds.into_iter().collect::<Vec<_>>().join(", "))
-}
-
-fn newest(page: &mut String, application: &Application, now: Timestamp) {
-    let goals = &application.goals;
-    let Some(newest) = application.newest() else {
-        page.push_str("<div class=\"cell critical\"><span class=bad>no backup</span><small>of one source or more</small></div>");
-        return;
-    };
-    let old = now.duration_since(newest);
-    let allowed = goals.rpo.unwrap_or(goals.limit);
-    let class = if old > goals.limit {
-        "critical"
-    } else if old > allowed {
-        "warning"
-    } else {
-        "ok"
-    };
-    let _ = write!(
-        page,
-        "<div class=\"cell {class}\">{} old{}<small>may be {}</small></div>",
-        brief(old),
-        meter(old.as_secs_f64() / allowed.as_secs_f64()),
-        brief(allowed),
-    );
-}
-
-fn meter(part: f64) -> String {
-    format!(
-        "<span class=meter><i style=\"width:{:.0}%\"></i></span>",
-        (part * 100.0).clamp(2.0, 100.0)
-    )
-}
-
-fn sizes(page: &mut String, application: &Application) {
-    let wanted: Vec<&Source> = application.wanted().collect();
-    let each: Vec<Vec<u64>> = wanted
-        .iter()
-        .map(|source| {
-            good(source)
-                .rev()
-                .take(RUNS)
-                .map(|backup| backup.bytes)
-                .collect()
-        })
-        .collect();
-    let runs = each.iter().map(Vec::len).min().unwrap_or(0);
-    let sums: Vec<f64> = (0..runs)
-        .rev()
-        .map(|run| each.iter().map(|sizes| sizes[run] as f64).sum())
-        .collect();
-    let took = wanted
-        .iter()
-        .filter_map(|source| took(source.newest()?))
-        .reduce(|all, one| all + one);
-    let _ = write!(
-        page,
-        "<div class=cell><div class=row><div>{}<small>{}</small></div>{}</div></div>",
-        size(application.size()),
-        took.map(|took| format!("in {}", exact(took)))
-            .unwrap_or_default(),
-        chart::sparkline(&sums),
-    );
-}
-
-fn good(source: &Source) -> impl DoubleEndedIterator<Item = &Backup> {
-    source
-        .backups
-        .iter()
-        .filter(|backup| backup.state.is_good())
-}
-
-fn proofs(page: &mut String, application: &Application, now: Timestamp) {
-    let since = |time: Option<Timestamp>, what: &str, never: &str| match time {
-        Some(time) => format!("{what} {} ago", age(time, now)),
-        None => never.to_owned(),
-    };
-    let _ = write!(
-        page,
-        "<div class=cell>{}<small>{}</small></div>",
-        since(application.newest_verified(), "verified", "not verified"),
-        since(
-            application.newest_proven(),
-            "proven",
-            "never restored for proof"
-        ),
-    );
-}
-
-fn recovery(page: &mut String, application: &Application, now: Timestamp) {
-    let Some(last) = application.drills.last() else {
-        page.push_str("<div class=cell>no drill<small>recovery not measured</small></div>");
-        return;
-    };
-    let when = format!("drill {} ago: {}", age(last.at, now), last.outcome.words());
-    let goal = application.goals.rto;
-    let _ = match (last.recovery, goal) {
-        (Some(recovery), Some(goal)) => {
-            let part = recovery / goal.as_secs_f64();
-            let class = if part > 1.0 { "critical" } else { "ok" };
-            write!(
-                page,
-                "<div class=\"cell {class}\">{} of {}{}<small>{when}</small></div>",
-                seconds(recovery),
-                exact(goal),
-                meter(part)
-            )
-        }
-        (Some(recovery), None) => write!(
-            page,
-            "<div class=cell>back in {}<small>{when}</small></div>",
-            seconds(recovery)
-        ),
-        (None, _) => write!(
-            page,
-            "<div class=cell>not measured<small>{when}</small></div>"
-        ),
-    };
 }
 
 fn source(page: &mut String, source: &Source, place: &Place<'_>) {

@@ -7,9 +7,10 @@
 
 mod application;
 mod chart;
+mod line;
 
 use super::facts::{Application, Facts};
-use super::judge::{Level, Problem, Report};
+use super::report::{Level, Problem, Report};
 use super::words::{age, brief, count, minute, size};
 use jiff::{SignedDuration, Timestamp, Zoned};
 use std::fmt::Write;
