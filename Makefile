@@ -2,6 +2,7 @@
 # make demo     the main job, shown on real input
 # make check    everything that CI runs
 # make check-host  the units and the package on a booted systemd (part of check)
+# make check-servers  dumps, restores and drills on PostgreSQL 14, 16, 17 and 18 (not part of check)
 # make check-foreign ARCH=arm64   builds that package and runs its programs under qemu (not part of check)
 # make bench    ours against the stock tools
 # make completions   for bash, zsh and fish (target/completions)
@@ -15,7 +16,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 PROGRAMS := $(notdir $(wildcard bins/sg-*))
 
-.PHONY: all build demo check check-host check-foreign test lint bench completions deb rpm package-build reproducible links notices install \
+.PHONY: all build demo check check-host check-servers check-foreign test lint bench completions deb rpm package-build reproducible links notices install \
 	install-files clean
 
 all: build
@@ -45,6 +46,10 @@ check-host:
 	tests/host/packages
 	for suite in $(SG_HOST_SUITES); do tests/host/run $$suite || exit 1; done
 
+check-servers:
+	-tests/scripts/install-needs host
+	tests/host/servers $(SG_SERVER_SUITES)
+
 check-foreign: deb
 	tests/host/foreign $(PACKAGE_DIR)/debian/sg-toolkit_*_$(ARCH).deb
 
@@ -52,7 +57,7 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib --quiet
-	shellcheck -x tests/scripts/* tests/demo/run tests/host/rig tests/host/run tests/host/pack tests/host/sandbox tests/host/packages tests/host/foreign packaging/rpm/build packaging/reproducible packaging/examples/deploy \
+	shellcheck -x tests/scripts/* tests/demo/run tests/host/rig tests/host/run tests/host/pack tests/host/sandbox tests/host/packages tests/host/foreign tests/host/servers packaging/rpm/build packaging/reproducible packaging/examples/deploy \
 		tests/host/inside/nights packaging/deb/p* .ci/run
 	for page in man/*.[0-9]; do mandoc -T lint -W warning "$$page" || exit 1; done
 
