@@ -129,6 +129,22 @@ fn a_sequence_that_stands_elsewhere_than_recorded_is_never_swapped_in() {
     same(&cluster.pg_dump("shop", &[]), &before);
 }
 
+/// A server is busy, and notices a while later that who held the lock has gone.
+#[test]
+fn a_restore_right_after_another_waits_until_the_server_has_noticed_its_end() {
+    let cluster = Cluster::start();
+    let directory = TempDir::new().unwrap();
+    let file = shop(&cluster, directory.path());
+    let ended = Control::new(&cluster.conninfo("shop")).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(700));
+            drop(ended);
+        });
+        restore(&cluster, &file, "shop", &two_jobs()).unwrap();
+    });
+}
+
 #[test]
 fn what_a_killed_run_left_is_cleared_and_a_live_one_is_left_alone() {
     let cluster = Cluster::start();

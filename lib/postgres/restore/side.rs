@@ -21,6 +21,9 @@ const MARK: i32 = 1_957_211;
 const LOCK_CLASS: i32 = 0x73_6772;
 /// How long the swap waits for those who use the old database.
 const SWAP_TRIES: u32 = 3;
+/// So often the lock is tried for, as long a time apart as a name: the server notices a moment later that a
+/// restore which held it has ended.
+const LOCK_TRIES: u32 = 30;
 /// How long a name that is taken is waited for at a time; a second brings another one.
 const UNTIL_NEXT: Duration = Duration::from_millis(100);
 
@@ -45,11 +48,7 @@ impl Control {
             // Some servers have no such database; every one has this.
             connect("template1").map_err(|_| first)
         })?;
-        let locked: bool = session.value(
-            "SELECT pg_try_advisory_lock($1, hashtext($2))",
-            &[&LOCK_CLASS, &target],
-        )?;
-        if !locked {
+        if !lock(&mut session, &target)? {
             return Err(Error::new(
                 Kind::Locked,
                 format!("another restore of database '{target}' is under way"),
@@ -322,6 +321,18 @@ fn prefix(target: &str, tag: &str) -> String {
 
 fn timed(target: &str, tag: &str, time: Timestamp) -> String {
     format!("{}{}", prefix(target, tag), time.strftime(TIME))
+}
+
+/// Takes the lock on the database `target`; `false` if another restore has it and keeps it.
+fn lock(session: &mut Session, target: &str) -> Result<bool> {
+    let sql = "SELECT pg_try_advisory_lock($1, hashtext($2))";
+    for _ in 1..LOCK_TRIES {
+        if session.value(sql, &[&LOCK_CLASS, &target])? {
+            return Ok(true);
+        }
+        std::thread::sleep(UNTIL_NEXT);
+    }
+    session.value(sql, &[&LOCK_CLASS, &target])
 }
 
 /// The time in the name of an unfinished database of `target`; `None` if it is another's.
