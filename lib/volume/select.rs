@@ -2,8 +2,7 @@
 
 use super::beneath::{as_path, clean};
 use crate::error::{Error, Kind, Result};
-use globset::{GlobBuilder, GlobMatcher};
-use std::path::Path;
+use globset::{Candidate, Glob, GlobBuilder, GlobSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,7 +13,9 @@ pub struct Select(Vec<Arc<Wanted>>);
 #[derive(Debug)]
 struct Wanted {
     text: String,
-    glob: GlobMatcher,
+    /// The pattern, and what is inside of what it matches. A set, since that looks for plain names without
+    /// an expression: a large archive has a million paths.
+    globs: GlobSet,
     found: AtomicBool,
 }
 
@@ -28,16 +29,12 @@ impl Select {
     /// One is no pattern.
     pub fn new(patterns: &[String]) -> Result<Self> {
         let compile = |text: &String| {
-            let bare = text.trim_start_matches("./").trim_matches('/');
-            GlobBuilder::new(bare)
-                .literal_separator(true)
-                .build()
-                .map(|glob| {
-                    let found = AtomicBool::new(false);
+            globs(text)
+                .map(|globs| {
                     Arc::new(Wanted {
                         text: text.clone(),
-                        glob: glob.compile_matcher(),
-                        found,
+                        globs,
+                        found: AtomicBool::new(false),
                     })
                 })
                 .map_err(|cause| {
@@ -62,12 +59,13 @@ impl Select {
         let Some(path) = clean(path) else {
             return false;
         };
+        if path.is_empty() {
+            return false;
+        }
+        let path = Candidate::new(as_path(&path));
         let mut wanted = false;
         for one in &self.0 {
-            if as_path(&path)
-                .ancestors()
-                .any(|path| path != Path::new("") && one.glob.is_match(path))
-            {
+            if one.globs.is_match_candidate(&path) {
                 one.found.store(true, Ordering::Relaxed);
                 wanted = true;
             }
@@ -89,6 +87,17 @@ impl Select {
             .with_hint("sg-restore list shows what is inside.")),
         }
     }
+}
+
+fn globs(pattern: &str) -> std::result::Result<GlobSet, globset::Error> {
+    let bare = pattern.trim_start_matches("./").trim_matches('/');
+    let glob = |text: &str| -> std::result::Result<Glob, globset::Error> {
+        GlobBuilder::new(text).literal_separator(true).build()
+    };
+    GlobSet::builder()
+        .add(glob(bare)?)
+        .add(glob(&format!("{bare}/**"))?)
+        .build()
 }
 
 #[cfg(test)]
