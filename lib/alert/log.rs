@@ -11,9 +11,18 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(10);
+/// So often the journal is read, so long apart, until systemd's last word is in it.
+const TRIES: u32 = 12;
+const BETWEEN: Duration = Duration::from_millis(250);
+/// The `MESSAGE_ID`s of that: `SD_MESSAGE_UNIT_FAILURE_RESULT` and `SD_MESSAGE_UNIT_SUCCESS` of sd-messages.h.
+const ENDED: [&str; 2] = [
+    "d9b373ed55a64feb8242e02dbe79a49c",
+    "7ad2d189f7e94e70a38c781354912448",
+];
 /// Some more than are shown, as systemd's own lines are among them.
 const ASKED: &str = "50";
 const SHOWN: usize = 30;
@@ -51,11 +60,30 @@ pub struct Log {
     pub begun: Option<Timestamp>,
 }
 
-/// Reads the last lines of `run`.
+/// Reads the last lines of `run`. On a busy host the journal comes to them a moment later than the alert; what
+/// systemd says at the end comes behind them all.
 ///
 /// # Errors
 /// `journalctl` can't be run, or may not read the journal.
 pub fn of(unit: &Unit, run: &Run, redactor: &Redactor) -> Result<Log> {
+    let mut json = read(unit, run)?;
+    for _ in 1..TRIES {
+        if run.invocation.is_none() || has_ended(&json) {
+            break;
+        }
+        thread::sleep(BETWEEN);
+        json = read(unit, run)?;
+    }
+    Ok(parse(&json, redactor))
+}
+
+/// Whether systemd has said that the unit failed or ended well.
+fn has_ended(json: &[u8]) -> bool {
+    let mut ids = ENDED.iter();
+    ids.any(|id| memchr::memmem::find(json, id.as_bytes()).is_some())
+}
+
+fn read(unit: &Unit, run: &Run) -> Result<Vec<u8>> {
     let mut command = Command::new("journalctl");
     command.args([
         "--output=json",
@@ -82,7 +110,7 @@ pub fn of(unit: &Unit, run: &Run, redactor: &Redactor) -> Result<Log> {
                 .with_hint("Run sg-alert as a member of the group systemd-journal."),
         );
     }
-    Ok(parse(&said.stdout, redactor))
+    Ok(said.stdout)
 }
 
 /// An entry of the journal, as far as it matters here.

@@ -137,6 +137,10 @@ impl Journal {
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
         all.insert("SYSLOG_IDENTIFIER", self.program);
+        // As systemd has it in its own words about a unit, so that an alert finds ours also where the journal came
+        // to look at who we are when we were gone.
+        let invocation = std::env::var("INVOCATION_ID").ok();
+        all.extend(invocation.as_deref().map(|id| ("INVOCATION_ID", id)));
         if let Some(event) = event {
             all.insert("MESSAGE_ID", event.message_id());
         }

@@ -23,7 +23,12 @@ impl Host {
         for name in ["bin", "etc", "credentials"] {
             fs::create_dir(host.path(name)).unwrap();
         }
-        host.stub("journalctl", "cat \"$SG_TEST_HOST/journal\" 2>/dev/null");
+        // At the end systemd's last word, without which it is asked again.
+        host.stub(
+            "journalctl",
+            "cat \"$SG_TEST_HOST/journal\" 2>/dev/null
+             echo '{\"MESSAGE\":\"\",\"MESSAGE_ID\":\"d9b373ed55a64feb8242e02dbe79a49c\",\"SYSLOG_IDENTIFIER\":\"systemd\"}'",
+        );
         host.stub("systemctl", "cat \"$SG_TEST_HOST/show\" 2>/dev/null");
         host.journal(&[
             json!({"MESSAGE": "Starting it", "SYSLOG_IDENTIFIER": "systemd", "PRIORITY": "6"}),

@@ -22,11 +22,13 @@ fn fits_schema(directory: &Path) {
 import glob, json, sys
 import jsonschema
 schema = json.load(open(sys.argv[1]))
-jsonschema.Draft202012Validator.check_schema(schema)
+# An older one knows older drafts, of which the schema uses nothing that has changed.
+Validator = getattr(jsonschema, 'Draft202012Validator', jsonschema.Draft7Validator)
+Validator.check_schema(schema)
 files = glob.glob(sys.argv[2] + '/*.json')
 assert files
 for file in files:
-    jsonschema.Draft202012Validator(schema).validate(json.load(open(file)))
+    Validator(schema).validate(json.load(open(file)))
 ";
     let output = Command::new("python3")
         .args(["-W", "ignore", "-c", script, SCHEMA])
