@@ -162,7 +162,8 @@ impl Work<'_> {
         let settings = self.settings(unit.app.as_deref())?;
         let ended = self.look(unit, &settings);
         self.pinging(Signal::Well, &ended.unit, &settings, String::new, || {
-            if ended.is_finding() && ended.severity >= settings.args.severity.into() {
+            let news = ended.is_finding() && ended.unit.step.has_news();
+            if news && ended.severity >= settings.args.severity.into() {
                 return self.failed(&ended, &settings);
             }
             let kinds = channels::channels(&settings).wanted();

@@ -106,6 +106,7 @@ impl Failure {
             (Step::Freshness, _) => format!("There is no recent, verified backup of {owner}."),
             (Step::Drill, _) => format!("The backups of {owner} are not proven to restore."),
             (Step::Restore, _) => format!("The restore of {owner} failed."),
+            (Step::Status, _) => "The status page and the metrics were not written.".to_owned(),
             (Step::Other, _) => format!("{owner} failed."),
         }
     }
@@ -120,7 +121,7 @@ fn severity(step: Step, outcome: &Outcome, findings: Option<Severity>) -> Severi
         (Step::Verify | Step::Drill, Some(DAMAGED)) => Severity::Critical,
         (Step::Dump | Step::Archive | Step::Driver | Step::Freshness, _) => Severity::Critical,
         (Step::Verify | Step::Drill | Step::Restore | Step::Other, _) => Severity::High,
-        (Step::Prune, _) => Severity::Medium,
+        (Step::Prune | Step::Status, _) => Severity::Medium,
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Step {
     Driver,
     /// Looks whether there is a recent backup at all.
     Freshness,
+    /// Writes down how it stands with everything.
+    Status,
     /// Restores for practice.
     Drill,
     /// Restores in earnest.
@@ -37,13 +39,18 @@ impl Step {
         ("sg-prune", Self::Prune),
         ("sg-backup", Self::Driver),
         ("sg-freshness", Self::Freshness),
-        ("sg-status", Self::Freshness),
+        ("sg-status", Self::Status),
         ("sg-drill", Self::Drill),
         ("sg-restore", Self::Restore),
     ];
 
     /// The units that the driver starts, in their order.
     pub const DRIVEN: [&str; 4] = ["sg-dump-db", "sg-archive-volume", "sg-verify", "sg-prune"];
+
+    /// Whether what it notices is news: the status says once more what the others have told.
+    pub fn has_news(self) -> bool {
+        self != Self::Status
+    }
 
     /// Whether the driver starts it, so that the driver's success is its own.
     pub fn is_driven(self) -> bool {
@@ -63,6 +70,7 @@ impl fmt::Display for Step {
             Self::Prune => "pruning",
             Self::Driver => "backup run",
             Self::Freshness => "freshness check",
+            Self::Status => "status",
             Self::Drill => "restore drill",
             Self::Restore => "restore",
             Self::Other => "unit",
