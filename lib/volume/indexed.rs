@@ -4,11 +4,12 @@
 use super::archive::Archive;
 use super::entry::Entry;
 use super::extract::{self, Hand, Outcome};
+use super::groups::{self, Group, Groups};
 use super::sparse;
 use super::target::Target;
 use super::tree_hash::{self, Merger, PIECE, PieceHash};
 use super::unpack::{UnpackFacts, UnpackOptions, Waiting};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Result};
 use crate::monitor::Monitor;
 use crate::parallel::{self, Feed};
 use crate::stream::member::Members;
@@ -22,28 +23,17 @@ use std::sync::Arc;
 
 /// More content than this is no batch of small files.
 const BATCH_MAX: u64 = 4 << 20;
-/// More records than this never begin in one member.
-const RECORDS_MAX: usize = 1 << 16;
-/// The two blocks that end an archive.
-const END: u64 = 1024;
 
 /// Extracts what is wanted into `target`.
 pub(super) fn unpack(
     reader: &Reader,
+    groups: &Groups,
     target: &Target<'_>,
     options: &UnpackOptions,
     monitor: &dyn Monitor,
 ) -> Result<UnpackFacts> {
-    let groups = Groups::new(reader)?;
-    monitor.stage("extracting", Some(groups.content));
-    if !options.select.is_all() {
-        for record in records(reader)? {
-            if let Item::Entry { path, .. } = record?.item {
-                options.select.wants(&path);
-            }
-        }
-        options.select.all_found()?;
-    }
+    options.select.all_found()?;
+    monitor.stage("extracting", Some(groups.content_bytes()));
     let mut sink = Sink {
         waiting: Waiting::new(),
         facts: UnpackFacts {
@@ -57,17 +47,12 @@ pub(super) fn unpack(
         options.jobs,
         |feed| {
             let mut hand = Hand::new(target);
-            groups.give_out(|mut records, end| {
-                records.retain(|record| match &record.item {
-                    Item::Entry { path, .. } => options.select.wants(path),
-                    _ => false,
-                });
+            groups.give_out(reader, &options.select, |Group { records, end }| {
                 let span = records
                     .iter()
                     .map(|record| record.place.length)
                     .sum::<u64>();
                 match records.as_slice() {
-                    [] => Ok(()),
                     [record] if span > PIECE => large(reader, record, &mut hand, feed),
                     _ if span > BATCH_MAX => records
                         .into_iter()
@@ -94,7 +79,7 @@ pub(super) fn unpack(
     } = sink;
     let mut orphans = waiting.orphans(&options.select)?;
     if !orphans.is_empty() {
-        for record in records(reader)? {
+        for record in groups::records(reader)? {
             let record = record?;
             let Item::Entry { path, digest, .. } = &record.item else {
                 continue;
@@ -157,75 +142,6 @@ struct Large {
     digest: Option<ContentHash>,
     /// `None` if it could not be created, which a note tells.
     file: Option<File>,
-}
-
-/// Whether the archive has an index; reads all of it, so that no damage is met half-way.
-///
-/// # Errors
-/// It is lost or damaged.
-pub(super) fn check(reader: &Reader) -> Result<bool> {
-    if reader.footer()?.is_none() {
-        return Ok(false);
-    }
-    Groups::new(reader)?.give_out(|_, _| Ok(()))?;
-    Ok(true)
-}
-
-fn records(reader: &Reader) -> Result<impl Iterator<Item = Result<Record>> + use<>> {
-    reader
-        .index()?
-        .ok_or_else(|| Error::new(Kind::Failed, "the archive has no index"))
-}
-
-/// The records that begin in the same member.
-struct Groups<'a> {
-    reader: &'a Reader,
-    content: u64,
-    end: u64,
-}
-
-impl<'a> Groups<'a> {
-    fn new(reader: &'a Reader) -> Result<Self> {
-        let footer = reader
-            .footer()?
-            .ok_or_else(|| Error::new(Kind::Failed, "the archive has no index"))?;
-        Ok(Self {
-            reader,
-            content: footer.content_bytes,
-            end: footer.index_offset,
-        })
-    }
-
-    /// Hands each group over with the place where the next one begins, and makes sure that no byte
-    /// of the content is missing in the index.
-    fn give_out(&self, mut each: impl FnMut(Vec<Record>, u64) -> Result<()>) -> Result<()> {
-        let mut group: Vec<Record> = Vec::new();
-        let mut covered = 0u64;
-        for record in records(self.reader)? {
-            let record = record?;
-            covered = covered.saturating_add(record.place.length);
-            match group.first().map(|first| first.place.member) {
-                Some(member) if record.place.member != member => {
-                    if record.place.member < member || record.place.member > self.end {
-                        return Err(Error::damaged("the index is out of order"));
-                    }
-                    each(std::mem::take(&mut group), record.place.member)?;
-                }
-                _ if group.len() == RECORDS_MAX => {
-                    return Err(Error::damaged(
-                        "the index has too many entries in one member",
-                    ));
-                }
-                _ => {}
-            }
-            group.push(record);
-        }
-        if covered.saturating_add(END) != self.content {
-            return Err(Error::damaged("the index does not list all of the archive")
-                .with_hint("sg-verify tells more."));
-        }
-        each(group, self.end)
-    }
 }
 
 /// Gives out the pieces of a large file, which it creates.

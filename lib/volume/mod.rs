@@ -14,6 +14,7 @@ mod entry;
 mod extract;
 mod fields;
 mod findings;
+mod groups;
 mod header;
 mod indexed;
 mod large;

@@ -73,6 +73,13 @@ impl Select {
         wanted
     }
 
+    /// Forgets what was found, since what was looked through is not to be believed.
+    pub(super) fn forget(&self) {
+        for one in &self.0 {
+            one.found.store(false, Ordering::Relaxed);
+        }
+    }
+
     /// Makes sure that each pattern found something.
     ///
     /// # Errors

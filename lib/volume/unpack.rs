@@ -11,6 +11,7 @@ use super::deferred::Deferred;
 use super::entry::Entry;
 use super::extract::{Hand, Outcome};
 use super::findings::Findings;
+use super::groups::Groups;
 use super::indexed;
 use super::select::Select;
 use super::target::Target;
@@ -94,25 +95,26 @@ pub fn unpack(
 ) -> Result<UnpackFacts> {
     let root = Beneath::new(into).context(|| format!("cannot open '{}'", into.display()))?;
     let findings = Findings::new(monitor);
-    let way = match indexed::check(reader) {
-        Ok(true) => Way::Indexed,
-        Ok(false) => Way::InOrder,
-        Err(error) if error.kind() == Kind::Damaged => {
-            findings.add(
-                Severity::High,
-                "no-index",
-                reader.path().display().to_string(),
-                format!("{error}; read in order instead, and not compared with what was archived"),
-            );
-            Way::IndexLost
+    let mut index_lost = false;
+    let groups = Groups::read(reader, &options.select).or_else(|error| {
+        if error.kind() != Kind::Damaged {
+            return Err(error);
         }
-        Err(error) => return Err(error),
-    };
-    let mut target = Target::new(root, options.numeric_owner, way != Way::Indexed, &findings);
+        index_lost = true;
+        options.select.forget();
+        findings.add(
+            Severity::High,
+            "no-index",
+            reader.path().display().to_string(),
+            format!("{error}; read in order instead, and not compared with what was archived"),
+        );
+        Ok(None)
+    })?;
+    let mut target = Target::new(root, options.numeric_owner, groups.is_none(), &findings);
     target.floor = options.floor;
-    let mut facts = match way {
-        Way::Indexed => indexed::unpack(reader, &target, options, monitor),
-        _ => in_order(reader, way, &target, options, monitor),
+    let mut facts = match &groups {
+        Some(groups) => indexed::unpack(reader, groups, &target, options, monitor),
+        None => in_order(reader, index_lost, &target, options, monitor),
     }?;
     target.open_implied()?;
     facts.lost_attributes = findings.count("attribute-lost");
@@ -120,36 +122,24 @@ pub fn unpack(
     Ok(facts)
 }
 
-/// How an archive is read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// By its index.
-    Indexed,
-    /// From front to back: another tool wrote it.
-    InOrder,
-    /// From front to back: it had an index, which is lost or damaged.
-    IndexLost,
-}
-
-impl Way {
-    /// All content in order.
-    fn content(self, reader: &Reader, jobs: usize) -> Result<Box<dyn Read>> {
-        Ok(match self {
-            Self::IndexLost => Box::new(reader.content_without_index()?),
-            _ => Box::new(reader.contents(jobs)?),
-        })
-    }
+/// All content in order. Of an archive whose index is lost no footer tells whether it is whole.
+fn content(reader: &Reader, index_lost: bool, jobs: usize) -> Result<Box<dyn Read>> {
+    Ok(if index_lost {
+        Box::new(reader.content_without_index()?)
+    } else {
+        Box::new(reader.contents(jobs)?)
+    })
 }
 
 fn in_order(
     reader: &Reader,
-    way: Way,
+    index_lost: bool,
     target: &Target<'_>,
     options: &UnpackOptions,
     monitor: &dyn Monitor,
 ) -> Result<UnpackFacts> {
     monitor.stage("extracting", None);
-    let mut archive = Archive::new(way.content(reader, options.jobs)?);
+    let mut archive = Archive::new(content(reader, index_lost, options.jobs)?);
     let mut hand = Hand::new(target);
     let mut waiting = Waiting::new();
     let mut facts = UnpackFacts::default();
@@ -163,7 +153,7 @@ fn in_order(
         monitor.advance(archive.end_of_entry() - archive.start());
     }
     if archive.end() == Some(End::Bare) {
-        if way == Way::IndexLost {
+        if index_lost {
             // Nothing else would tell that the content is whole.
             return Err(
                 Error::damaged("the archive was cut off, or is damaged between two files")
@@ -181,7 +171,7 @@ fn in_order(
     options.select.all_found()?;
     let mut orphans = waiting.orphans(&options.select)?;
     if !orphans.is_empty() {
-        let mut archive = Archive::new(way.content(reader, options.jobs)?);
+        let mut archive = Archive::new(content(reader, index_lost, options.jobs)?);
         while let Some(entry) = archive.next_entry()? {
             let Some(links) = orphans.of(&entry) else {
                 continue;
