@@ -1,14 +1,15 @@
 //! The content of an archive: a tar stream whose entries must be those of the index, in place, kind,
 //! size and content.
 //!
-//! Reading a tar archive pulls, while content comes pushed, member by member; so the reading has a
-//! thread of its own at the end of a short queue.
+//! A member that holds whole entries, as those of small files do, is checked by the worker that decompressed it.
+//! The rest is read in order. Reading a tar archive pulls, while content comes pushed, member by member; so the
+//! reading has a thread of its own at the end of a short queue.
 
 use super::Outcome;
 use super::members::{Check, Content};
 use crate::error::{Context, Error, Kind, Result};
 use crate::stream::{ContentHash, EntryKind, Item, Record};
-use crate::volume::{Archive, End, Entry};
+use crate::volume::{Archive, BLOCK, End, Entry};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -20,7 +21,13 @@ use std::thread::JoinHandle;
 const QUEUE: usize = 4;
 
 pub(super) struct ArchiveCheck {
+    /// How much of the content has come.
     position: u64,
+    /// Where the last entry that the index has announced ends.
+    announced: u64,
+    /// How much of the content was checked apart, and what was in it.
+    apart: u64,
+    totals: Totals,
     queue: Option<Sender<Part>>,
     reading: Option<JoinHandle<Result<Totals>>>,
 }
@@ -38,11 +45,51 @@ struct Expected {
     item: Item,
 }
 
-#[derive(Default)]
-struct Totals {
+/// What was read.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
     entries: u64,
     file_bytes: u64,
     marked: bool,
+}
+
+impl Totals {
+    fn count(&mut self, entry: &Entry) {
+        self.entries += 1;
+        if entry.kind == EntryKind::File {
+            self.file_bytes += entry.size;
+        }
+    }
+}
+
+/// Holds one member's content against the index, if that lets whole entries fill it. `None`: it has to be read
+/// in order, and what is wrong gets a name there.
+pub(super) fn whole_entries(begins: &[Record], content: &[u8]) -> Option<Totals> {
+    let mut totals = Totals::default();
+    let mut rest = content;
+    for Record { place, item } in begins {
+        let Item::Entry { digest, .. } = item else {
+            return None;
+        };
+        let skip = content.len() - rest.len();
+        let (bytes, behind) = rest.split_at_checked(usize::try_from(place.length).ok()?)?;
+        let mut archive = Archive::new(bytes);
+        let entry = archive.next_entry().ok()??;
+        let fills = archive.end_of_entry() == place.length && place.skip as usize == skip;
+        if !fills || archive.has_globals() || difference(item, &entry).is_some() {
+            return None;
+        }
+        if digest.is_some() {
+            let stored = usize::try_from(entry.stored()).ok()?;
+            let data = bytes.len().checked_sub(stored.next_multiple_of(BLOCK))?;
+            if *digest != Some(blake3::hash(&bytes[data..data + stored]).into()) {
+                return None;
+            }
+        }
+        totals.count(&entry);
+        rest = behind;
+    }
+    (rest.is_empty() && !begins.is_empty()).then_some(totals)
 }
 
 impl ArchiveCheck {
@@ -54,6 +101,9 @@ impl ArchiveCheck {
             .context(|| "cannot start a thread")?;
         Ok(Self {
             position: 0,
+            announced: 0,
+            apart: 0,
+            totals: Totals::default(),
             queue: Some(queue),
             reading: Some(reading),
         })
@@ -75,18 +125,36 @@ impl ArchiveCheck {
 
 impl Check for ArchiveCheck {
     fn member(&mut self, begins: Vec<Record>, content: Content) -> Result<()> {
-        let Content::Bytes(content) = content else {
-            return Err(Error::damaged("the index of an archive speaks of rows"));
+        let (before, position) = (self.announced, self.position);
+        self.position += content.length();
+        if let Some(last) = begins.last() {
+            self.announced = position
+                .saturating_add(u64::from(last.place.skip))
+                .saturating_add(last.place.length);
+        }
+        let content = match content {
+            Content::Bytes(content) => content,
+            Content::Entries { length, totals } => {
+                if before != position {
+                    return Err(Error::damaged("the index has an entry end where none does"));
+                }
+                self.apart += length;
+                self.totals.entries += totals.entries;
+                self.totals.file_bytes += totals.file_bytes;
+                return Ok(());
+            }
+            Content::Rows { .. } => {
+                return Err(Error::damaged("the index of an archive speaks of rows"));
+            }
         };
         let begins = begins
             .into_iter()
             .map(|record| Expected {
-                start: self.position + u64::from(record.place.skip),
+                start: position - self.apart + u64::from(record.place.skip),
                 length: record.place.length,
                 item: record.item,
             })
             .collect();
-        self.position += content.len() as u64;
         let part = Part { content, begins };
         match self.queue.as_ref().map(|queue| queue.send(part)) {
             Some(Ok(())) => Ok(()),
@@ -101,8 +169,8 @@ impl Check for ArchiveCheck {
 
     fn finish(&mut self, outcome: &mut Outcome) -> Result<()> {
         let totals = self.end()?;
-        outcome.found.entries = totals.entries;
-        outcome.found.file_bytes = totals.file_bytes;
+        outcome.found.entries = self.totals.entries + totals.entries;
+        outcome.found.file_bytes = self.totals.file_bytes + totals.file_bytes;
         outcome.unmarked = !totals.marked;
         Ok(())
     }
@@ -138,11 +206,13 @@ fn read(parts: Receiver<Part>, indexed: bool) -> Result<Totals> {
     let mut totals = Totals::default();
     while let Some(entry) = archive.next_entry()? {
         let digest = digest(&mut archive, &entry)?;
-        totals.entries += 1;
-        if entry.kind == EntryKind::File {
-            totals.file_bytes += entry.size;
-        }
+        totals.count(&entry);
         if indexed {
+            if archive.has_globals() {
+                return Err(Error::damaged(
+                    "it has a header for all entries, as none of ours has",
+                ));
+            }
             let next = expected.borrow_mut().pop_front();
             let range = (archive.start(), archive.end_of_entry() - archive.start());
             compare(next, &entry, range, digest)?;
@@ -189,21 +259,14 @@ fn digest(archive: &mut Archive<Queue>, entry: &Entry) -> Result<Option<ContentH
 fn compare(
     expected: Option<Expected>,
     entry: &Entry,
-    (start, length): (u64, u64),
+    place: (u64, u64),
     digest: Option<ContentHash>,
 ) -> Result<()> {
     let name = || String::from_utf8_lossy(&entry.path).into_owned();
     let Some(Expected {
-        start: start_expected,
-        length: length_expected,
-        item:
-            Item::Entry {
-                path,
-                kind,
-                size,
-                digest: digest_expected,
-                ..
-            },
+        start,
+        length,
+        item,
     }) = expected
     else {
         return Err(Error::damaged(format!(
@@ -211,21 +274,30 @@ fn compare(
             name()
         )));
     };
-    let what = if path != entry.path {
-        "another name"
-    } else if kind != entry.kind {
-        "another kind"
-    } else if size != entry.size {
-        "another size"
-    } else if (start_expected, length_expected) != (start, length) {
-        "another place"
-    } else if digest_expected.is_some() && digest_expected != digest {
-        "other content"
-    } else {
-        return Ok(());
+    let what = match (difference(&item, entry), &item) {
+        (Some(what), _) => what,
+        (None, _) if (start, length) != place => "another place",
+        (
+            None,
+            Item::Entry {
+                digest: archived, ..
+            },
+        ) if archived.is_some() && *archived != digest => "other content",
+        _ => return Ok(()),
     };
     Err(Error::damaged(format!(
         "'{}' has {what} than the index says",
         name()
     )))
+}
+
+/// What the header of an entry has that the index does not say of it.
+fn difference(item: &Item, entry: &Entry) -> Option<&'static str> {
+    match item {
+        Item::Entry { path, .. } if *path != entry.path => Some("another name"),
+        Item::Entry { kind, .. } if *kind != entry.kind => Some("another kind"),
+        Item::Entry { size, .. } if *size != entry.size => Some("another size"),
+        Item::Entry { .. } => None,
+        Item::Sql(_) | Item::Rows { .. } => Some("another kind"),
+    }
 }

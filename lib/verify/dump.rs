@@ -146,6 +146,7 @@ impl Check for DumpCheck {
                 Some(current) => self.rows(current.record.item, digest, bytes),
                 None => Err(Error::damaged("rows where the index has none")),
             },
+            Content::Entries { .. } => Err(Error::damaged("the index of a dump speaks of files")),
         }
     }
 

@@ -1,8 +1,8 @@
 //! One pass over a file in our layout: the reading thread hashes the bytes as they lie and deals out
-//! members with the records that the index has for them; the workers decompress and add rows up;
-//! the results are put together in order.
+//! members with the records that the index has for them; the workers decompress, add rows up and hold
+//! small files against the index; the results are put together in order.
 
-use super::archive::ArchiveCheck;
+use super::archive::{self, ArchiveCheck, Totals};
 use super::dump::DumpCheck;
 use super::{Inside, Notes, Options, Outcome};
 use crate::error::{Error, Kind, Result};
@@ -28,13 +28,16 @@ pub(super) enum Content {
         digest: Digest,
         bytes: u64,
     },
+    /// It is whole entries of an archive, each as the index says.
+    Entries { length: u64, totals: Totals },
 }
 
 impl Content {
-    fn length(&self) -> u64 {
+    /// Its length in bytes.
+    pub(super) fn length(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Rows { length, .. } => *length,
+            Self::Rows { length, .. } | Self::Entries { length, .. } => *length,
         }
     }
 }
@@ -244,7 +247,13 @@ fn worker() -> impl FnMut(Task) -> Checked {
             let content = decompressor.content(&task.member)?;
             let content = match task.begins.as_slice() {
                 [record] if is_whole_statement(record, &content) => rows(&content)?,
-                _ => Content::Bytes(content),
+                begins => match archive::whole_entries(begins, &content) {
+                    Some(totals) => Content::Entries {
+                        length: content.len() as u64,
+                        totals,
+                    },
+                    None => Content::Bytes(content),
+                },
             };
             Ok((role, Some(content)))
         };

@@ -130,6 +130,11 @@ impl<R: Read> Archive<R> {
         self.position + self.left + self.padding
     }
 
+    /// Whether a header was met that speaks of all entries behind it.
+    pub fn has_globals(&self) -> bool {
+        !self.globals.is_empty()
+    }
+
     /// How the archive ends; `None` as long as entries come.
     pub fn end(&self) -> Option<End> {
         self.end

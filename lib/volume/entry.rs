@@ -82,7 +82,7 @@ impl Entry {
 }
 
 /// The length of a tar block; headers and content are padded to it.
-pub(super) const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 
 /// How many zeros follow `length` bytes of content.
 pub(super) fn padding(length: u64) -> usize {

@@ -35,6 +35,7 @@ mod unpack;
 mod walk;
 
 pub use archive::{Archive, End};
+pub(crate) use entry::BLOCK;
 pub use entry::{Entry, Time};
 pub use list::{Listed, list};
 pub use pack::{PackFacts, PackOptions, pack};

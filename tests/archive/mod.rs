@@ -5,6 +5,7 @@ mod config;
 mod craft;
 mod foreign;
 mod hostile;
+mod lying;
 mod moving;
 mod program;
 mod restore;
