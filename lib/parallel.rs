@@ -1,7 +1,7 @@
 //! Work done by several threads, its results taken in the order in which it was given out.
 //!
 //! This is how a stream is compressed and decompressed on all cores and still comes out in order,
-//! in bounded memory: at most `2 × jobs` pieces of work are under way or waiting to be taken.
+//! in bounded memory: at most `4 × jobs` pieces of work are under way or waiting to be taken.
 
 use crate::error::{Error, Kind, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -60,8 +60,8 @@ where
 {
     let jobs = jobs.max(1);
     thread::scope(|scope| {
-        let (work, queue) = bounded::<(T, Sender<R>)>(jobs);
-        let (results, slots) = bounded::<Receiver<R>>(2 * jobs);
+        let (work, queue) = bounded::<(T, Sender<R>)>(2 * jobs);
+        let (results, slots) = bounded::<Receiver<R>>(4 * jobs);
         for _ in 0..jobs {
             let queue = queue.clone();
             let worker = &worker;
