@@ -225,7 +225,7 @@ fn rows<W: Write>(
     let mut seen = vec![false; tables.len()];
     for batch in &batches {
         let batch = batch?;
-        out.writer.append(&batch.packed)?;
+        out.writer.append(batch.packed)?;
         out.monitor.advance(batch.bytes);
         let sum = &mut sums[batch.table];
         sum.digest += batch.digest;

@@ -27,7 +27,7 @@ impl<'a, W: Write> Output<'a, W> {
 
     fn append(&mut self, piece: Piece) -> Result<()> {
         let packed = self.compressor.pack(piece)?;
-        self.writer.append(&packed)
+        self.writer.append(packed)
     }
 
     /// Writes a part that is at hand.

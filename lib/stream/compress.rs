@@ -88,6 +88,7 @@ enum Engine {
         wanted: libdeflater::Compressor,
         probe: libdeflater::Compressor,
         store: libdeflater::Compressor,
+        /// Where members are made: it is as long as any has needed, while they are shorter and kept.
         scratch: Vec<u8>,
     },
     Zstd(zstd::bulk::Compressor<'static>),
@@ -175,12 +176,13 @@ impl Compressor {
                 } else {
                     store
                 };
-                let bound = engine.deflate_compress_bound(content.len());
-                out.resize(start + gzip::HEADER + bound, 0);
+                let room = room(scratch, engine.deflate_compress_bound(content.len()));
                 let length = engine
-                    .deflate_compress(content, &mut out[start + gzip::HEADER..])
+                    .deflate_compress(content, room)
                     .map_err(|_| Error::new(Kind::Failed, "deflate ran out of room"))?;
-                out.truncate(start + gzip::HEADER + length);
+                out.reserve_exact(gzip::HEADER + length + gzip::TRAILER);
+                out.resize(start + gzip::HEADER, 0);
+                out.extend_from_slice(&scratch[..length]);
                 out.extend_from_slice(&crc32fast::hash(content).to_le_bytes());
                 out.extend_from_slice(&(content.len() as u32).to_le_bytes());
                 gzip::write_header(&mut out[start..]);
@@ -200,6 +202,14 @@ impl Compressor {
     }
 }
 
+/// At least so many bytes of `scratch`.
+fn room(scratch: &mut Vec<u8>, bytes: usize) -> &mut [u8] {
+    if scratch.len() < bytes {
+        scratch.resize(bytes, 0);
+    }
+    scratch
+}
+
 /// Whether an attempt is worth the effort: looks at three samples. Images, archives and encrypted
 /// files are most of an object store, and deflate spends as long on them as on text.
 fn compresses(content: &[u8], probe: &mut libdeflater::Compressor, scratch: &mut Vec<u8>) -> bool {
@@ -207,7 +217,7 @@ fn compresses(content: &[u8], probe: &mut libdeflater::Compressor, scratch: &mut
     if content.len() < 8 * SAMPLE {
         return true;
     }
-    scratch.resize(probe.deflate_compress_bound(SAMPLE), 0);
+    let scratch = room(scratch, probe.deflate_compress_bound(SAMPLE));
     [0, content.len() / 2, content.len() - SAMPLE]
         .into_iter()
         .any(|at| {

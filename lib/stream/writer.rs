@@ -98,11 +98,11 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// The output fails.
-    pub fn append(&mut self, packed: &Packed) -> Result<()> {
+    pub fn append(&mut self, packed: Packed) -> Result<()> {
         if packed.opens {
             self.opened = self.position;
         }
-        for pending in &packed.records {
+        for pending in packed.records {
             self.index.push(&Record {
                 place: Place {
                     member: if pending.opened {
@@ -113,7 +113,7 @@ impl<W: Write> Writer<W> {
                     skip: pending.skip,
                     length: pending.length,
                 },
-                item: pending.item.clone(),
+                item: pending.item,
             })?;
         }
         self.content += packed.content;

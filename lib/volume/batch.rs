@@ -6,6 +6,7 @@ use super::findings::Findings;
 use super::large::{Large, LargePiece};
 use super::metadata::{self, State};
 use super::names::Names;
+use super::pack::PackFacts;
 use super::sparse::Map;
 use super::walk::Found;
 use super::{header, tree_hash};
@@ -17,11 +18,14 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 /// Small entries that are archived together.
 #[derive(Debug, Default)]
-pub(super) struct Batch(Vec<Small>);
+pub(super) struct Batch {
+    entries: Vec<Small>,
+    weight: u64,
+}
 
 #[derive(Debug)]
 struct Small {
@@ -32,20 +36,33 @@ struct Small {
 }
 
 impl Batch {
-    pub(super) fn push(&mut self, found: Found, kind: EntryKind, first: Option<Vec<u8>>) {
-        self.0.push(Small { found, kind, first });
+    /// Adds an entry that takes about `weight` bytes of the archive.
+    pub(super) fn push(
+        &mut self,
+        found: Found,
+        kind: EntryKind,
+        first: Option<Vec<u8>>,
+        weight: u64,
+    ) {
+        self.entries.push(Small { found, kind, first });
+        self.weight += weight;
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
+    }
+
+    /// About how many bytes of the archive it takes.
+    pub(super) fn weight(&self) -> u64 {
+        self.weight
     }
 }
 
 /// A batch, ready to be written.
 pub(super) struct Batched {
     pub(super) packed: Packed,
-    /// What it holds, to be counted.
-    pub(super) items: Vec<Item>,
+    /// What it holds.
+    pub(super) facts: PackFacts,
 }
 
 /// What one thread needs to archive.
@@ -72,9 +89,9 @@ impl<'a> Packer<'a> {
     }
 
     pub(super) fn batch(&mut self, batch: Batch) -> Result<Batched> {
-        let mut content = Vec::new();
-        let mut records: Vec<Pending> = Vec::with_capacity(batch.0.len());
-        for small in batch.0 {
+        let mut content = Vec::with_capacity(batch.weight as usize);
+        let mut records: Vec<Pending> = Vec::with_capacity(batch.entries.len());
+        for small in batch.entries {
             let start = content.len();
             match self.append(&small, &mut content) {
                 Ok(item) => records.push(Pending {
@@ -89,13 +106,14 @@ impl<'a> Packer<'a> {
                 }
             }
         }
-        let items = records.iter().map(|record| record.item.clone()).collect();
+        let mut facts = PackFacts::default();
+        records.iter().for_each(|record| facts.count(&record.item));
         let packed = self.pack(Piece {
             content,
             records,
             opens: false,
         })?;
-        Ok(Batched { packed, items })
+        Ok(Batched { packed, facts })
     }
 
     /// Appends one entry, headers, content and padding.
@@ -128,9 +146,14 @@ impl<'a> Packer<'a> {
         let head = entry.sparse.as_ref().map_or(0, Map::head) as usize;
         let start = content.len() - head;
         let stored = entry.stored();
-        content.resize(start + stored as usize, 0);
-        let complete =
-            read(&file, entry.sparse.as_ref(), 0, &mut content[start..]).context(unreadable)?;
+        let end = start + stored as usize;
+        let complete = if entry.sparse.is_some() {
+            content.resize(end, 0);
+            read(&file, entry.sparse.as_ref(), 0, &mut content[start..])
+        } else {
+            read_to(&file, content, end)
+        }
+        .context(unreadable)?;
         let digest = blake3::hash(&content[start..]);
         content.resize(content.len() + padding(stored), 0);
         let changed = change(&before, &file.metadata().context(unreadable)?, complete);
@@ -189,10 +212,16 @@ pub(super) fn open(found: &Found) -> Result<(File, std::fs::Metadata)> {
             .beneath
             .open(found.inside(), flags, Mode::empty())
     };
-    let file = match open(flags | OFlag::O_NOATIME) {
-        // Only the owner and root may leave the access time as it is.
-        Err(error) if error.raw_os_error() == Some(nix::libc::EPERM) => open(flags),
-        result => result,
+    // Only the owner and root may leave the access time as it is.
+    let user = nix::unistd::geteuid();
+    let file = if user.is_root() || user.as_raw() == found.metadata.uid() {
+        match open(flags | OFlag::O_NOATIME) {
+            // A root that is none outside its own namespace.
+            Err(error) if error.raw_os_error() == Some(nix::libc::EPERM) => open(flags),
+            result => result,
+        }
+    } else {
+        open(flags)
     };
     let file = File::from(file.context(unreadable)?);
     let metadata = file.metadata().context(unreadable)?;
@@ -208,7 +237,6 @@ pub(super) fn open(found: &Found) -> Result<(File, std::fs::Metadata)> {
 
 /// The holes of a file, where it has any.
 pub(super) fn map(file: &File, metadata: &std::fs::Metadata) -> Result<Option<Map>> {
-    use std::os::unix::fs::MetadataExt;
     if metadata.blocks() * 512 >= metadata.len() {
         return Ok(None);
     }
@@ -232,6 +260,24 @@ pub(super) fn read(
         let part = &mut buffer[start..start + segment.length as usize];
         complete &= read_at(file, part, segment.offset)?;
     }
+    Ok(complete)
+}
+
+/// Appends a file's content until `content` ends at `end`, with zeros for what is missing. Returns whether all was
+/// there.
+fn read_to(file: &File, content: &mut Vec<u8>, end: usize) -> io::Result<bool> {
+    let start = content.len();
+    content.reserve(end - start);
+    while content.len() < end {
+        let offset = (content.len() - start) as u64;
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(content), offset) {
+            Ok(0) => break,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let complete = content.len() >= end;
+    content.resize(end, 0);
     Ok(complete)
 }
 

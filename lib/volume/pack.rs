@@ -73,7 +73,7 @@ impl PackFacts {
         self.files + self.directories + self.symlinks + self.hardlinks + self.specials
     }
 
-    fn count(&mut self, item: &Item) {
+    pub(super) fn count(&mut self, item: &Item) {
         let Item::Entry {
             kind,
             size,
@@ -92,6 +92,17 @@ impl PackFacts {
         }
         self.bytes += size;
         self.changed += u64::from(*changed);
+    }
+
+    /// Counts what is in a batch, of which none is missing yet.
+    fn add(&mut self, more: &Self) {
+        self.files += more.files;
+        self.directories += more.directories;
+        self.symlinks += more.symlinks;
+        self.hardlinks += more.hardlinks;
+        self.specials += more.specials;
+        self.bytes += more.bytes;
+        self.changed += more.changed;
     }
 }
 
@@ -142,11 +153,11 @@ pub fn pack<W: Write>(
         },
         |done: Result<Done>| {
             let (bytes, result) = match done? {
-                Done::Batch(batched) => (batched.packed.content_bytes(), archive.batch(&batched)),
-                Done::Opening(packed) => (packed.content_bytes(), archive.writer.append(&packed)),
+                Done::Batch(batched) => (batched.packed.content_bytes(), archive.batch(batched)),
+                Done::Opening(packed) => (packed.content_bytes(), archive.writer.append(packed)),
                 Done::Piece(large, piece) => (
                     piece.packed.content_bytes(),
-                    archive.piece(&large, &piece, &findings),
+                    archive.piece(&large, piece, &findings),
                 ),
             };
             monitor.advance(bytes);
@@ -180,8 +191,6 @@ struct Gatherer<'a> {
     feed: &'a Feed<Work, Result<Done>>,
     findings: &'a Findings<'a>,
     batch: Batch,
-    /// About how many bytes of the archive the batch takes.
-    weight: u64,
     /// The first names of files that have more than one, and how many are still to come.
     links: HashMap<(u64, u64), (Vec<u8>, u64)>,
     names: Names,
@@ -196,7 +205,6 @@ impl<'a> Gatherer<'a> {
             feed,
             findings,
             batch: Batch::default(),
-            weight: 0,
             links: HashMap::new(),
             names: Names::default(),
         }
@@ -220,17 +228,15 @@ impl<'a> Gatherer<'a> {
             return self.large(&found);
         }
         let weight = 3 * BLOCK as u64 + size.next_multiple_of(BLOCK as u64);
-        if self.weight + weight > MEMBER_MAX as u64 {
+        if self.batch.weight() + weight > MEMBER_MAX as u64 {
             self.flush()?;
         }
         let ends = ends_batch(&found, weight);
-        self.batch.push(found, kind, first);
-        self.weight += weight;
+        self.batch.push(found, kind, first, weight);
         if ends { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.weight = 0;
         let batch = std::mem::take(&mut self.batch);
         if batch.is_empty() {
             Ok(())
@@ -288,13 +294,13 @@ struct Archive<W> {
 }
 
 impl<W: Write> Archive<W> {
-    fn batch(&mut self, batched: &Batched) -> Result<()> {
-        batched.items.iter().for_each(|item| self.facts.count(item));
-        self.writer.append(&batched.packed)
+    fn batch(&mut self, batched: Batched) -> Result<()> {
+        self.facts.add(&batched.facts);
+        self.writer.append(batched.packed)
     }
 
-    fn piece(&mut self, large: &Large, piece: &LargePiece, findings: &Findings<'_>) -> Result<()> {
-        self.writer.append(&piece.packed)?;
+    fn piece(&mut self, large: &Large, piece: LargePiece, findings: &Findings<'_>) -> Result<()> {
+        self.writer.append(piece.packed)?;
         self.large.push(piece.hash);
         if !piece.last {
             return Ok(());
@@ -321,7 +327,7 @@ impl<W: Write> Archive<W> {
             records,
             opens: false,
         })?;
-        self.writer.append(&packed)
+        self.writer.append(packed)
     }
 
     fn finish(mut self) -> Result<(W, PackFacts, stream::Facts)> {
@@ -330,7 +336,7 @@ impl<W: Write> Archive<W> {
             ..Piece::default()
         };
         let packed = self.compressor.pack(end)?;
-        self.writer.append(&packed)?;
+        self.writer.append(packed)?;
         let (output, written) = self.writer.finish()?;
         Ok((output, self.facts, written))
     }

@@ -8,6 +8,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::monitor::Severity;
 use globset::{GlobBuilder, GlobMatcher};
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -75,9 +76,10 @@ pub(super) struct Root {
     path: PathBuf,
     /// The directory, or the one that holds the file.
     pub(super) beneath: Beneath,
-    /// What stands before the paths inside, in the archive.
+    /// Length of what stands before the paths inside, on the disk.
+    outside: usize,
+    /// What stands before them in the archive.
     prefix: Vec<u8>,
-    file: bool,
 }
 
 /// Something found on the walk.
@@ -108,14 +110,10 @@ impl Found {
 }
 
 impl Root {
+    /// What is left of `path`, which begins with that of the root's directory.
     fn inside<'a>(&self, path: &'a Path) -> &'a Path {
-        let base = if self.file {
-            self.path.parent()
-        } else {
-            Some(self.path.as_path())
-        };
-        base.and_then(|base| path.strip_prefix(base).ok())
-            .unwrap_or(path)
+        let inside = path.as_os_str().as_bytes().get(self.outside..);
+        Path::new(OsStr::from_bytes(inside.unwrap_or_default()))
     }
 }
 
@@ -200,10 +198,11 @@ fn root_at(given: &Path, path: PathBuf, single: bool) -> Result<Arc<Root>> {
     if prefix.is_empty() {
         prefix.extend_from_slice(b"./");
     }
+    let slash = usize::from(directory != Path::new("/"));
     Ok(Arc::new(Root {
         beneath: Beneath::new(directory).context(unreadable)?,
+        outside: directory.as_os_str().len() + slash,
         prefix,
-        file,
         path,
     }))
 }

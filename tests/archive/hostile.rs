@@ -316,7 +316,7 @@ fn an_index_that_lies_is_damage_and_one_that_makes_no_sense_is_passed_over() {
             },
             end,
         ] {
-            writer.append(&compressor.pack(piece).unwrap()).unwrap();
+            writer.append(compressor.pack(piece).unwrap()).unwrap();
         }
         writer.finish().unwrap();
         match scene.extract_file(&file) {

@@ -41,14 +41,14 @@ pub(crate) fn forge(
             records: vec![record],
             opens: false,
         };
-        writer.append(&compressor.pack(piece).unwrap()).unwrap();
+        writer.append(compressor.pack(piece).unwrap()).unwrap();
     }
     if archive {
         let end = Piece {
             content: vec![0; 1024],
             ..Piece::default()
         };
-        writer.append(&compressor.pack(end).unwrap()).unwrap();
+        writer.append(compressor.pack(end).unwrap()).unwrap();
     }
     let facts = writer.finish().unwrap().1;
     reseal(&path, |seal| {

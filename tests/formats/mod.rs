@@ -67,7 +67,7 @@ pub(super) fn file(directory: &Path, compression: &str) -> PathBuf {
             records,
             opens: false,
         };
-        writer.append(&compressor.pack(piece).unwrap()).unwrap();
+        writer.append(compressor.pack(piece).unwrap()).unwrap();
     }
     let (bytes, facts) = writer.finish().unwrap();
     assert_eq!(facts.bytes, bytes.len() as u64);

@@ -85,7 +85,7 @@ impl Parts {
             opens: false,
         };
         let packed = self.compressor.pack(piece).unwrap();
-        self.writer.append(&packed).unwrap();
+        self.writer.append(packed).unwrap();
     }
 
     fn sql(&mut self, part: Part, text: &[u8]) {
