@@ -117,9 +117,10 @@ fn large_files_change_shrink_and_grow_and_the_archive_is_whole() {
     );
 
     let noted = pack_while(&tree, &file, || {
-        open("file-01").write_all_at(b"grown", 30 << 20).unwrap();
+        open("file-05").write_all_at(b"grown", 30 << 20).unwrap();
     });
-    // Still to be opened when it grew, so it is archived as it is then.
+    // Still to be opened when it grew, as the one before it is longer than all that may wait, so it is archived as it
+    // is then.
     assert_eq!(noted, BTreeSet::new());
     let noted = pack_while(&tree, &file, || {
         open("file-00").write_all_at(b"x", 7).unwrap();
