@@ -8,6 +8,8 @@ use crate::stream::{Footer, Item, Reader, Record};
 
 /// More records than this never begin in one member.
 const RECORDS_MAX: usize = 1 << 16;
+/// With more wanted records than this the index is read again rather than kept: paths may be long.
+const KEPT_MAX: usize = 1 << 12;
 /// The two blocks that end an archive.
 const END: u64 = 2 * BLOCK as u64;
 
@@ -40,7 +42,7 @@ impl Groups {
         let mut held = 0;
         each(reader, &footer, select, |group| {
             held += group.records.len();
-            if held > RECORDS_MAX {
+            if held > KEPT_MAX {
                 wanted = None;
             }
             if let Some(wanted) = &mut wanted {

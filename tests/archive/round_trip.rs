@@ -1,8 +1,11 @@
 //! A tree with every kind of entry, there and back.
 
 use super::tree::{self, Compared, assert_same};
-use super::{pack, pack_options, pack_with, run, unpack};
+use super::{pack, pack_options, pack_with, run, unpack, unpack_options};
 use crate::support::scratch;
+use sg::monitor::Silent;
+use sg::stream::Reader;
+use sg::volume::Select;
 use std::fs;
 
 #[test]
@@ -73,4 +76,35 @@ fn gnu_tar_extracts_the_same() {
     ];
     run("tar", &options, &back);
     assert_same(&tree, &back, Compared::all());
+}
+
+#[test]
+fn as_much_as_is_wanted_comes_back_be_it_little_or_much() {
+    let scratch = scratch();
+    let tree = scratch.path().join("tree");
+    for (folder, files) in [("few", 3), ("many", 5000)] {
+        fs::create_dir_all(tree.join(folder)).unwrap();
+        for n in 0..files {
+            fs::write(tree.join(folder).join(n.to_string()), folder).unwrap();
+        }
+    }
+    let file = scratch.path().join("archive.tar.gz");
+    pack(&tree, &file);
+    for (folder, files) in [("few", 3), ("many", 5000)] {
+        let into = scratch.path().join(folder);
+        fs::create_dir(&into).unwrap();
+        let mut options = unpack_options();
+        options.select = Select::new(&[folder.to_owned()]).unwrap();
+        let reader = Reader::open(&file).unwrap();
+        let facts = sg::volume::unpack(&reader, &into, &options, &Silent).unwrap();
+        assert_eq!(
+            (facts.files, facts.compared, facts.directories),
+            (files, files, 1)
+        );
+        let there: Vec<_> = fs::read_dir(&into)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(there, [folder]);
+    }
 }
