@@ -47,6 +47,11 @@ impl Packed {
         self.content
     }
 
+    /// What ends in it.
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        self.records.iter().map(|record| &record.item)
+    }
+
     /// Length of the compressed members in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes.len() as u64

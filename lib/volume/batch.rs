@@ -6,7 +6,6 @@ use super::findings::Findings;
 use super::large::{Large, LargePiece};
 use super::metadata::{self, State};
 use super::names::Names;
-use super::pack::PackFacts;
 use super::sparse::Map;
 use super::walk::Found;
 use super::{header, tree_hash};
@@ -58,13 +57,6 @@ impl Batch {
     }
 }
 
-/// A batch, ready to be written.
-pub(super) struct Batched {
-    pub(super) packed: Packed,
-    /// What it holds.
-    pub(super) facts: PackFacts,
-}
-
 /// What one thread needs to archive.
 pub(super) struct Packer<'a> {
     compressor: Result<Compressor>,
@@ -88,7 +80,7 @@ impl<'a> Packer<'a> {
         }
     }
 
-    pub(super) fn batch(&mut self, batch: Batch) -> Result<Batched> {
+    pub(super) fn batch(&mut self, batch: Batch) -> Result<Packed> {
         let mut content = Vec::with_capacity(batch.weight as usize);
         let mut records: Vec<Pending> = Vec::with_capacity(batch.entries.len());
         for small in batch.entries {
@@ -106,14 +98,11 @@ impl<'a> Packer<'a> {
                 }
             }
         }
-        let mut facts = PackFacts::default();
-        records.iter().for_each(|record| facts.count(&record.item));
-        let packed = self.pack(Piece {
+        self.pack(Piece {
             content,
             records,
             opens: false,
-        })?;
-        Ok(Batched { packed, facts })
+        })
     }
 
     /// Appends one entry, headers, content and padding.

@@ -7,7 +7,7 @@
 //! count, so a new file changes the members around it and no others: a later archive can take over the
 //! rest as they lie.
 
-use super::batch::{Batch, Batched, Packer};
+use super::batch::{Batch, Packer};
 use super::entry::BLOCK;
 use super::findings::Findings;
 use super::large::{Large, LargePiece};
@@ -73,7 +73,7 @@ impl PackFacts {
         self.files + self.directories + self.symlinks + self.hardlinks + self.specials
     }
 
-    pub(super) fn count(&mut self, item: &Item) {
+    fn count(&mut self, item: &Item) {
         let Item::Entry {
             kind,
             size,
@@ -92,17 +92,6 @@ impl PackFacts {
         }
         self.bytes += size;
         self.changed += u64::from(*changed);
-    }
-
-    /// Counts what is in a batch, of which none is missing yet.
-    fn add(&mut self, more: &Self) {
-        self.files += more.files;
-        self.directories += more.directories;
-        self.symlinks += more.symlinks;
-        self.hardlinks += more.hardlinks;
-        self.specials += more.specials;
-        self.bytes += more.bytes;
-        self.changed += more.changed;
     }
 }
 
@@ -144,8 +133,8 @@ pub fn pack<W: Write>(
         || {
             let mut packer = Packer::new(compression, &findings);
             move |work| match work {
-                Work::Batch(batch) => packer.batch(batch).map(Done::Batch),
-                Work::Opening(large) => packer.opening(&large).map(Done::Opening),
+                Work::Batch(batch) => packer.batch(batch).map(Done::Entries),
+                Work::Opening(large) => packer.opening(&large).map(Done::Entries),
                 Work::Piece(large, number) => packer
                     .piece(&large, number)
                     .map(|piece| Done::Piece(large, piece)),
@@ -153,8 +142,7 @@ pub fn pack<W: Write>(
         },
         |done: Result<Done>| {
             let (bytes, result) = match done? {
-                Done::Batch(batched) => (batched.packed.content_bytes(), archive.batch(batched)),
-                Done::Opening(packed) => (packed.content_bytes(), archive.writer.append(packed)),
+                Done::Entries(packed) => (packed.content_bytes(), archive.entries(packed)),
                 Done::Piece(large, piece) => (
                     piece.packed.content_bytes(),
                     archive.piece(&large, piece, &findings),
@@ -181,8 +169,8 @@ enum Work {
 }
 
 enum Done {
-    Batch(Batched),
-    Opening(Packed),
+    /// Small entries, or the headers of a large one.
+    Entries(Packed),
     Piece(Arc<Large>, LargePiece),
 }
 
@@ -294,9 +282,9 @@ struct Archive<W> {
 }
 
 impl<W: Write> Archive<W> {
-    fn batch(&mut self, batched: Batched) -> Result<()> {
-        self.facts.add(&batched.facts);
-        self.writer.append(batched.packed)
+    fn entries(&mut self, packed: Packed) -> Result<()> {
+        packed.items().for_each(|item| self.facts.count(item));
+        self.writer.append(packed)
     }
 
     fn piece(&mut self, large: &Large, piece: LargePiece, findings: &Findings<'_>) -> Result<()> {
